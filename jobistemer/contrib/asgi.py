@@ -152,10 +152,10 @@ def mount_dashboard(
     """
     if not callable(authorize):
         raise Misconfigured(f"authorize is {show(authorize)}, allowed is a function from a request to a user's name")
-    web.mount(path, _Authorized(dashboard(app, hosts=hosts, read_only=read_only), authorize))
+    web.mount(path, Authorized(dashboard(app, hosts=hosts, read_only=read_only), authorize))
 
 
-class _Authorized:
+class Authorized:
     """An ASGI application for those whom a function lets in."""
 
     def __init__(self, inner: ASGIApp, authorize: Authorize) -> None:

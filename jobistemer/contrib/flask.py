@@ -17,29 +17,25 @@ commands are those of `jobistemer`. Processes of `--processes` and `executor="pr
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 from flask import Flask, current_app
 from flask.cli import ScriptInfo
 
 from jobistemer.app import Jobistemer
-from jobistemer.cli.root import LazyGroup
+from jobistemer.contrib.role_commands import RoleCommands
 from jobistemer.core.checks import show
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers.context import Context
+from jobistemer.store.namespace import Namespace
 
 EXTENSION = "jobistemer"
 """The name of the app among the extensions of a Flask application: `current_app.extensions["jobistemer"]`."""
 REFERENCE = "jobistemer.contrib.flask:app"
 """The app that commands load: that of the Flask application which FLASK_APP names."""
-_PROCESSES = {
-    "ticker": ("jobistemer.cli.commands.ticker:ticker_command", "Fire the due jobs."),
-    "worker": ("jobistemer.cli.commands.worker:worker_command", "Run the tasks of this application."),
-}
 
 
 class FlaskJobistemer:
@@ -77,29 +73,24 @@ class FlaskJobistemer:
             yield
 
 
-class FlaskCommands(LazyGroup):
-    """The commands of `jobistemer`; `worker` and `ticker` start these roles, `workers` and `tickers` list them."""
+class FlaskCommands(RoleCommands):
+    """The commands for the app of a Flask application."""
 
-    table: ClassVar[Mapping[str, tuple[str, str]]] = {
-        **LazyGroup.table,
-        **_PROCESSES,
-        "tickers": LazyGroup.table["ticker"],
-        "workers": LazyGroup.table["worker"],
-    }
+    reference = REFERENCE
+
+    def find_namespace(self, ctx: click.Context) -> Namespace:
+        """Return the namespace of the app that belongs to the Flask application."""
+        with ctx.ensure_object(ScriptInfo).load_app().app_context():
+            return get_jobistemer().namespace
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, and let it and the processes that it starts load the Flask application."""
-        found = super().resolve_command(ctx, args)
         info = ctx.find_object(ScriptInfo)
         if info is not None and info.app_import_path:
             os.environ["FLASK_APP"] = info.app_import_path
-        os.environ["JOBISTEMER_APP"] = REFERENCE
-        if found[0] in _PROCESSES:
-            # A supervisor starts its processes with these arguments, and they have no `flask` in front of them.
-            sys.argv[1:] = found[2]
-        return found
+        return super().resolve_command(ctx, args)
 
 
 def get_jobistemer() -> Jobistemer:

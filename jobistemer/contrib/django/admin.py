@@ -1,0 +1,38 @@
+"""The admin: a link to the dashboard, and the calls that are stored and not sent yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponseRedirect
+
+from jobistemer.contrib.django.models import Dashboard, OutboxCall
+from jobistemer.contrib.django.project import read_settings
+
+DASHBOARD_URL = "/jobs/"
+
+
+@admin.register(OutboxCall)
+class OutboxCallAdmin(admin.ModelAdmin):
+    """Stored calls: looked at and deleted, never made or changed by hand."""
+
+    list_display = ("run_id", "due_ms", "error")
+    readonly_fields = ("run_id", "call", "due_ms", "error")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
+        """Return False."""
+        return False
+
+
+@admin.register(Dashboard)
+class DashboardAdmin(admin.ModelAdmin):
+    """An entry that leads to the dashboard."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponseRedirect:  # noqa: ARG002
+        """Lead to the dashboard."""
+        return HttpResponseRedirect(read_settings().get("DASHBOARD_URL", DASHBOARD_URL))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
+        """Return False."""
+        return False

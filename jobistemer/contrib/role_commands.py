@@ -1,0 +1,52 @@
+"""The commands of `jobistemer` among those of a web framework: `flask jobistemer …`, `manage.py jobistemer …`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import ClassVar
+
+import click
+
+from jobistemer.cli.root import LazyGroup
+from jobistemer.store.namespace import Namespace
+
+_PROCESSES = {
+    "ticker": ("jobistemer.cli.commands.ticker:ticker_command", "Fire the due jobs."),
+    "worker": ("jobistemer.cli.commands.worker:worker_command", "Run the tasks of this application."),
+}
+
+
+class RoleCommands(LazyGroup):
+    """The commands of `jobistemer`; `worker` and `ticker` start these roles, `workers` and `tickers` list them.
+
+    reference: MODULE:APP that commands load, and the processes which they start.
+    """
+
+    reference: ClassVar[str] = ""
+    table: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **LazyGroup.table,
+        **_PROCESSES,
+        "tickers": LazyGroup.table["ticker"],
+        "workers": LazyGroup.table["worker"],
+    }
+
+    def find_namespace(self, ctx: click.Context) -> Namespace:
+        """Return the namespace of the application."""
+        raise NotImplementedError
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, and let it and the processes that it starts load the application."""
+        found = super().resolve_command(ctx, args)
+        namespace = self.find_namespace(ctx)
+        os.environ["JOBISTEMER_APP"] = self.reference
+        # The application says where its server is; the commands that load no application are told by the environment.
+        os.environ.setdefault("JOBISTEMER_URL", namespace.url)
+        os.environ.setdefault("JOBISTEMER_NAMESPACE", namespace.name)
+        if found[0] in _PROCESSES:
+            # A supervisor starts its processes with these arguments, and nothing of the framework stands before them.
+            sys.argv[1:] = found[2]
+        return found

@@ -1,0 +1,286 @@
+"""A project of Django: its tasks, transactions, commands, admin, and its own form of tasks.
+
+Django is set up once in a process, so its app is one for all tests here; the server is in this process, but for the
+commands. On PostgreSQL the same tests run in a process of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import httpx2 as httpx
+import pytest
+
+from jobistemer import InvalidPayload, Misconfigured, UnknownRun
+from tests.support.apps import drain_queues
+from tests.support.paths import ROOT
+from tests.support.postgres import find_binaries, running_postgres
+from tests.support.processes import Process
+from tests.support.servers import VALKEY, running
+
+PROJECT = "tests.integration.contrib.django_project"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Django set up on a database of its own, with its tables."""
+    folder = tmp_path_factory.mktemp("django")
+    os.environ |= {"DJANGO_SETTINGS_MODULE": f"{PROJECT}.settings", "DJANGO_TEST_FOLDER": str(folder)}
+    # Coroutines of a test look at the database where the thread of the test has done so before.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0, run_syncdb=True)
+    return folder
+
+
+@pytest.fixture
+def app(project):
+    from django.contrib.auth.models import User
+
+    from jobistemer.contrib.django import app
+    from jobistemer.contrib.django.models import OutboxCall
+
+    drain_queues(app)
+    User.objects.all().delete()
+    OutboxCall.objects.all().delete()
+    return app
+
+
+@pytest.fixture
+def tasks(app):
+    from tests.integration.contrib.django_project import tasks
+
+    return tasks
+
+
+@pytest.fixture
+def admin_user(app):
+    from django.contrib.auth.models import User
+
+    return User.objects.create_superuser("ann", password="secret")
+
+
+def test_the_settings_make_the_app_and_tasks_are_found(app, tasks):
+    assert (app.namespace.name, app.defaults.retention_s) == ("django", 3600)
+    assert {"count_users", f"{PROJECT}.tasks.add", "outbox-relay"} <= set(app.handlers)
+
+
+def test_tasks_use_the_orm_in_threads_and_coroutines(app, tasks, admin_user):
+    run, awaited = tasks.count_users.enqueue("a"), tasks.count_users_async.enqueue()
+    drain_queues(app)
+    assert run.result(0) == awaited.result(0) == 1
+
+
+def test_a_connection_that_is_too_old_is_closed_after_its_run(app, tasks):
+    runs = []
+    for _ in range(3):
+        runs.append(tasks.find_connection.enqueue())
+        drain_queues(app)
+    assert [run.result(0) for run in runs] == [False, False, False]
+
+
+def test_a_call_on_commit_is_made_after_the_commit_or_never(app, tasks):
+    from django.db import transaction
+
+    from jobistemer.contrib.django import enqueue_on_commit
+
+    with transaction.atomic():
+        kept = app.run(enqueue_on_commit(tasks.count_users, "x"))
+        with pytest.raises(UnknownRun):
+            kept.state()
+    assert kept.state() == "pending"
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        lost = app.run(enqueue_on_commit(tasks.count_users, "x"))
+        raise ZeroDivisionError
+    with pytest.raises(UnknownRun):
+        lost.state()
+    with pytest.raises(InvalidPayload):
+        enqueue_on_commit(tasks.count_users, 5)
+
+
+def test_the_outbox_stores_calls_in_the_transaction_of_the_orm(app, tasks):
+    from django.db import transaction
+
+    with transaction.atomic():
+        kept = tasks.outbox.enqueue(tasks.count_users, "x")
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        lost = tasks.outbox.enqueue(tasks.count_users, "x")
+        raise ZeroDivisionError
+    assert tasks.outbox.count() == {"waiting": 1, "refused": 0}
+    assert tasks.outbox.relay() == 1
+    assert kept.state() == "pending"
+    with pytest.raises(UnknownRun):
+        lost.state()
+    assert tasks.outbox.count() == {"waiting": 0, "refused": 0}
+
+
+def test_the_outbox_keeps_a_row_that_cannot_be_sent(app, tasks):
+    from jobistemer.contrib.django.models import OutboxCall
+
+    OutboxCall.objects.create(run_id="x", call="{")
+    assert tasks.outbox.relay() == 1
+    assert "no call" in OutboxCall.objects.get().error
+    assert tasks.outbox.count() == {"waiting": 0, "refused": 1}
+
+
+def test_a_task_of_django_is_executed_and_its_result_comes_back(app, tasks):
+    result = tasks.add.enqueue(2, y=3)
+    assert (result.status, result.args, result.kwargs) == ("READY", [2], {"y": 3})
+    waiting = tasks.add.get_result(result.id)
+    assert (waiting.status, waiting.args, waiting.kwargs) == ("READY", [2], {"y": 3})
+    drain_queues(app)
+    result.refresh()
+    assert (result.status, result.return_value, result.args, result.kwargs) == ("SUCCESSFUL", 5, [2], {"y": 3})
+    assert result.attempts == 1
+    assert result.enqueued_at <= result.started_at <= result.finished_at
+
+
+def test_a_task_of_django_knows_its_context_and_goes_to_its_queue(app, tasks):
+    result = tasks.describe.enqueue("try")
+    assert app.run(result.id).record().place == "mail:7"
+    drain_queues(app, queues={"mail": 0})
+    assert tasks.describe.get_result(result.id).return_value == "try 1 run_"
+
+
+def test_a_coroutine_and_a_failure_of_django(app, tasks):
+    added, failed = tasks.add_async.enqueue(1, 2), tasks.fail.enqueue()
+    drain_queues(app)
+    assert tasks.add_async.get_result(added.id).return_value == 3
+    result = tasks.fail.get_result(failed.id)
+    assert result.status == "FAILED"
+    assert result.errors[0].exception_class is ValueError
+    assert "no" in result.errors[0].traceback
+
+
+def test_a_task_of_django_waits_for_its_time(app, tasks):
+    at = datetime.now(UTC) + timedelta(hours=1)
+    result = tasks.add.using(run_after=at, priority=-100).enqueue(1, 1)
+    record = app.run(result.id).record()
+    assert (record.state, record.place) == ("scheduled", "default:0")
+    assert asyncio.run(tasks.add.aget_result(result.id)).status == "READY"
+
+
+def test_what_django_refuses_is_refused_in_its_words(app, tasks):
+    from django_tasks.exceptions import InvalidTaskError, TaskResultDoesNotExist, TaskResultMismatch
+
+    with pytest.raises(InvalidTaskError):
+        tasks.add.using(queue_name="nowhere")
+    with pytest.raises(TypeError):
+        tasks.add.enqueue(object(), 1)
+    with pytest.raises(TaskResultDoesNotExist):
+        tasks.add.get_result("nothing")
+    with pytest.raises(TaskResultMismatch):
+        tasks.add.get_result(tasks.fail.enqueue().id)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("redis://x", "allowed is a dictionary"),
+        ({"URI": "x"}, "has 'URI'; known are URL"),
+        ({"DEFAULTS": 5}, "allowed are options by name"),
+        ({"DEFAULTS": {"queues": 5}}, "queues"),
+        ({"URL": 5}, "url is 5"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(project, given, message):
+    from django.test import override_settings
+
+    from jobistemer.contrib.django.project import get_app
+
+    with override_settings(JOBISTEMER=given), pytest.raises(Misconfigured, match=message):
+        get_app.__wrapped__()
+
+
+def test_no_migration_is_missing(project):
+    from django.core.management import call_command
+
+    call_command("makemigrations", "jobistemer", check=True, dry_run=True, verbosity=0)
+
+
+def test_the_admin_leads_to_the_dashboard_and_shows_stored_calls(admin_user):
+    from django.test import Client
+
+    client = Client()
+    client.force_login(admin_user)
+    page = client.get("/admin/").content.decode()
+    assert "/admin/jobistemer/dashboard/" in page
+    assert client.get("/admin/jobistemer/dashboard/").url == "/jobs/"
+    assert client.get("/admin/jobistemer/outboxcall/").status_code == 200
+    assert client.get("/admin/jobistemer/outboxcall/add/").status_code == 403
+
+
+def test_the_dashboard_is_behind_the_login_of_the_admin(app, admin_user):
+    from django.contrib.auth.models import User
+    from django.core.asgi import get_asgi_application
+    from django.test import Client
+
+    from jobistemer.contrib.django.dashboard import with_dashboard
+
+    clients = {}
+    for user in (admin_user, User.objects.create_user("bob", password="secret")):
+        client = Client()
+        client.force_login(user)
+        clients[user.username] = client.cookies["sessionid"].value
+    application = with_dashboard(get_asgi_application(), "/jobs/")
+
+    async def get(path: str, session: str = "") -> httpx.Response:
+        transport = httpx.ASGITransport(application)
+        cookies = {"sessionid": session} if session else {}
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver", cookies=cookies) as client:
+            return await client.get(path)
+
+    anonymous = asyncio.run(get("/jobs/"))
+    assert (anonymous.status_code, anonymous.headers["location"]) == (303, "/admin/login/?next=%2Fjobs%2F")
+    assert asyncio.run(get("/jobs/", clients["bob"])).status_code == 403
+    page = asyncio.run(get("/jobs/", clients["ann"]))
+    assert page.status_code == 200
+    assert "/jobs/" in page.text
+    assert asyncio.run(get("/admin/login/")).status_code == 200
+
+
+@pytest.mark.process
+def test_commands_of_manage_py_run_the_roles_with_django_set_up(tmp_path):
+    with running(VALKEY, tmp_path) as url:
+        environment = {
+            "DJANGO_SETTINGS_MODULE": f"{PROJECT}.settings",
+            "DJANGO_TEST_FOLDER": str(tmp_path),
+            "DJANGO_TEST_SERVER": url,
+            "PYTHONPATH": str(ROOT),
+        }
+        manage = lambda *arguments: Process(  # noqa: E731 - one line
+            *arguments, folder=tmp_path, environment=environment, command=("-m", "django")
+        )
+        with manage("migrate", "-v", "0") as migrate:
+            assert migrate.ends() == 0, migrate.text
+        with manage("jobistemer", "deploy", "--yes") as deploy:
+            assert deploy.ends() == 0, deploy.text
+        with manage("jobistemer", "enqueue", "count_users", "{}") as enqueue:
+            assert enqueue.ends() == 0, enqueue.text
+        with manage("jobistemer", "worker", "-c", "2", "--max-runs", "1") as worker:
+            assert worker.ends() == 0, worker.text
+        with manage("jobistemer", "run", "list", "--state", "succeeded") as listed:
+            assert listed.ends() == 0, listed.text
+            assert "count_users" in listed.text
+        with manage("jobistemer", "nonsense") as wrong:
+            assert wrong.ends() == 2
+            assert "No such command 'nonsense'" in wrong.text
+
+
+@pytest.mark.process
+@pytest.mark.skipif(find_binaries() is None, reason="PostgreSQL is not installed; .ci/run installs it")
+@pytest.mark.skipif("DJANGO_TEST_POSTGRES" in os.environ, reason="this is that process")
+def test_all_of_it_holds_on_postgresql():
+    with running_postgres(find_binaries()) as postgres:
+        environment = {**os.environ, "DJANGO_TEST_POSTGRES": str(postgres.port)}
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not process", __file__]
+        found = subprocess.run(command, env=environment, cwd=ROOT, check=False, capture_output=True, text=True)
+        assert found.returncode == 0, found.stdout[-3000:]
+        assert found.stdout.count(".") > 15
