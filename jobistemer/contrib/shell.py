@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from jobistemer.contrib.app_protocol import TaskMaker
-from jobistemer.contrib.shell_process import Command, Identity, Output, communicate
+from jobistemer.contrib.shell_process import Identity, Output, ShellCommand, communicate
 from jobistemer.core.builtin_tasks import ANY_PROGRAM, SHELL_TASK, Permissions
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.control_errors import Fail
@@ -68,7 +68,7 @@ def shell(
     environment = {**_build_environment(ctx.permissions, env or {}), **_build_user_environment(user)}
     program = _find_allowed_program(arguments, ctx.permissions.shell, environment)
     given = _encode_input(stdin)
-    process = Command([program, *arguments[1:]], environment, *_find_start(cwd, _check_user(user)))
+    process = ShellCommand([program, *arguments[1:]], environment, *_find_start(cwd, _check_user(user)))
     try:
         output = Output(ctx)
         communicate(process, given, output, ctx)

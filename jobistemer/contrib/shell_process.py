@@ -33,7 +33,7 @@ class Identity(NamedTuple):
     groups: tuple[int, ...]
 
 
-class Command:
+class ShellCommand:
     """A command that runs below its guard. `poll` tells whether it runs, `end` ends it with all its descendants."""
 
     def __init__(self, arguments: list[str], env: dict[str, str], cwd: str | None, identity: Identity | None) -> None:
@@ -183,7 +183,7 @@ class Output:
         self.dropped += len(part)
 
 
-def communicate(command: Command, pending_input: bytes, output: Output, ctx: Context) -> None:
+def communicate(command: ShellCommand, pending_input: bytes, output: Output, ctx: Context) -> None:
     """Write the input and read the output until the command ends or the attempt has to."""
     # Both pipes by one selector: to write all the input first would block for ever on a command that waits until its
     # output is read.

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponseRedirect
 
-from jobistemer.contrib.django.models import Dashboard, OutboxCall
+from jobistemer.contrib.django.models import DashboardLink, OutboxCall
 from jobistemer.contrib.django.project import read_settings
 
 DASHBOARD_URL = "/jobs/"
@@ -25,11 +25,11 @@ class OutboxCallAdmin(admin.ModelAdmin):
         return False
 
 
-@admin.register(Dashboard)
+@admin.register(DashboardLink)
 class DashboardAdmin(admin.ModelAdmin):
     """An entry that leads to the dashboard."""
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponseRedirect:  # noqa: ARG002
+    def changelist_view(self, *_: Any, **__: Any) -> HttpResponseRedirect:
         """Lead to the dashboard."""
         return HttpResponseRedirect(read_settings().get("DASHBOARD_URL", DASHBOARD_URL))
 

@@ -26,7 +26,7 @@ class OutboxCall(models.Model):
         return str(self.run_id)
 
 
-class Dashboard(models.Model):
+class DashboardLink(models.Model):
     """It has no table: its page in the admin leads to the dashboard."""
 
     class Meta:

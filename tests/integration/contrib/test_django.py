@@ -211,8 +211,8 @@ def test_the_admin_leads_to_the_dashboard_and_shows_stored_calls(admin_user):
     client = Client()
     client.force_login(admin_user)
     page = client.get("/admin/").content.decode()
-    assert "/admin/jobistemer/dashboard/" in page
-    assert client.get("/admin/jobistemer/dashboard/").url == "/jobs/"
+    assert "/admin/jobistemer/dashboardlink/" in page
+    assert client.get("/admin/jobistemer/dashboardlink/").url == "/jobs/"
     assert client.get("/admin/jobistemer/outboxcall/").status_code == 200
     assert client.get("/admin/jobistemer/outboxcall/add/").status_code == 403
 

@@ -196,7 +196,7 @@ def test_what_made_a_session_of_its_own_ends_with_the_command(app, command, tmp_
     waits = f"{shlex.join(arguments)}; exec sleep 60"
     if ending == "killed worker":
         # As a worker would hold it that is killed at once: nothing but the pipes tells the guard.
-        held = f"from jobistemer.contrib.shell_process import Command; Command(['/bin/sh', '-c', {waits!r}], {{'PATH': '/usr/bin:/bin'}}, None, None); import signal; signal.pause()"
+        held = f"from jobistemer.contrib.shell_process import ShellCommand; ShellCommand(['/bin/sh', '-c', {waits!r}], {{'PATH': '/usr/bin:/bin'}}, None, None); import signal; signal.pause()"
         with subprocess.Popen([sys.executable, "-c", held]) as holder:
             begun.read_bytes()
             holder.kill()
