@@ -5,7 +5,7 @@ FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd218179
 WORKDIR /src
 COPY requirements/build.txt requirements/
 RUN pip install --no-cache-dir --require-hashes --no-deps -r requirements/build.txt
-COPY pyproject.toml README.md LICENSE pytest_jobistemer.py ./
+COPY pyproject.toml README.md LICENSE jobistemer_start.py pytest_jobistemer.py ./
 COPY jobistemer jobistemer
 COPY lua lua
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /dist .

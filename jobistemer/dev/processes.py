@@ -11,7 +11,7 @@ from threading import Event
 
 from jobistemer.core.errors import NotConnected
 from jobistemer.dev.embedded_server import check_installed
-from jobistemer.runtime.child_process import ChildProcess, LineHandler, module_command
+from jobistemer.runtime.child_process import ChildProcess, LineHandler, module_command, process_command
 from jobistemer.runtime.supervisor import SupervisedProcess, describe_exit
 
 GRACE_S = 10.0
@@ -60,7 +60,7 @@ class ProcessGroup:
             *([("dashboard", "dashboard", ("--port", str(port)))] if port else []),
         ]
         for name, module, arguments in modules:
-            command = module_command(f"jobistemer.cli.commands.{module}", *arguments, "--until-eof")
+            command = process_command(module, *arguments, "--until-eof")
             supervised = SupervisedProcess(name, partial(ChildProcess, name, command, environment, self._on_line))
             self._supervised.append(supervised)
             supervised.start()

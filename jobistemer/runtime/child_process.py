@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Thread
 
 from jobistemer.runtime.repeat import start_thread
@@ -17,16 +18,35 @@ LineHandler = Callable[[str, str], None]
 """Takes the name of a child process and a line of its output."""
 
 
+def process_command(role: str, *arguments: str) -> list[str]:
+    """Return the command of a ticker, worker or dashboard that hears signals before it imports the rest."""
+    return module_command("jobistemer_start", role, *arguments)
+
+
 def module_command(module: str, *arguments: str) -> list[str]:
     """Return the command that runs a Python module with the interpreter of this process."""
     return [sys.executable, "-m", module, *arguments]
+
+
+@contextmanager
+def _ending_signals_held(command: Sequence[str]) -> Iterator[None]:
+    # A child inherits the mask of the thread that starts it, and this entry lifts it; other commands might never.
+    if "jobistemer_start" not in command:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class ChildProcess:
     """A running command. Its standard input is a pipe that closes when this process ends, however it ends.
 
     environment: variables in addition to those of this process. on_line: takes each line of the output on a thread of
-    its own; without it the child writes to the output of this process.
+    its own; without it the child writes to the output of this process. A command of `process_command` receives the
+    signals that end it only when it hears them, however early they are sent.
     """
 
     def __init__(
@@ -37,17 +57,18 @@ class ChildProcess:
         on_line: LineHandler | None = None,
     ) -> None:
         self.name = name
-        # A session of its own: Ctrl-C in the terminal is for this process, which ends its children in order.
-        self._process = subprocess.Popen(  # noqa: S603 - the caller's own command line
-            command,
-            stdin=subprocess.PIPE,
-            stdout=None if on_line is None else subprocess.PIPE,
-            stderr=None if on_line is None else subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env={**os.environ, **(environment or {})},
-            start_new_session=True,
-        )
+        with _ending_signals_held(command):
+            # A session of its own: Ctrl-C in the terminal is for this process, which ends its children in order.
+            self._process = subprocess.Popen(  # noqa: S603 - the caller's own command line
+                command,
+                stdin=subprocess.PIPE,
+                stdout=None if on_line is None else subprocess.PIPE,
+                stderr=None if on_line is None else subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
         self._output_reader: Thread | None = None
         if on_line is not None:
             self._output_reader = start_thread(lambda: self._read_output(on_line), f"{name} output")

@@ -26,6 +26,7 @@ from jobistemer.cli.session import one_line_errors, options_checked, with_server
 from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.errors import StartFailed, WornOut
 from jobistemer.core.settings import WorkerSettings, parse_queues
+from jobistemer.runtime.child_process import process_command
 from jobistemer.runtime.exit import exit_process
 from jobistemer.runtime.file_watcher import FileWatcher
 from jobistemer.runtime.process import ProcessOptions, prepare_process
@@ -180,7 +181,7 @@ def _build_process_command(socket: Path | None = None, metrics: str = "off") -> 
     """
     single_process = ["--processes", "0", "--no-watch", "--until-eof"]
     endpoint = [] if socket is None else ["--health-socket", str(socket), "--metrics", metrics]
-    return [sys.executable, "-m", "jobistemer.cli.commands.worker", *sys.argv[1:], *single_process, *endpoint]
+    return process_command("worker", *sys.argv[1:], *single_process, *endpoint)
 
 
 def _run_worker(worker: Worker, shutdown: Shutdown) -> int:

@@ -17,10 +17,19 @@ from packaging.requirements import Requirement
 from redis import Redis
 from redis import exceptions as redis_errors
 
+from jobistemer.cli import main
+from jobistemer.cli.commands.ticker import ticker_command
+from jobistemer.cli.commands.worker import worker_command
 from jobistemer.core.settings import WorkerSettings
 from tests.support.paths import ROOT
 from tests.support.worker_processes import wait_until
 
+COMMANDS = {
+    "jobistemer_start:start_command": main,
+    "jobistemer_start:start_ticker": ticker_command,
+    "jobistemer_start:start_worker": worker_command,
+}
+"""The command of each entry of the package."""
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = {name: each for name, each in COMPOSE["services"].items() if name != "redis"}
@@ -28,8 +37,7 @@ OURS = {name: each for name, each in COMPOSE["services"].items() if name != "red
 
 def parsed(arguments):
     """What a command line means to the program it names; raises UsageError for options there are not."""
-    module, _, attribute = SCRIPTS[arguments[0]].partition(":")
-    command, rest = getattr(import_module(module), attribute), list(arguments[1:])
+    command, rest = COMMANDS[SCRIPTS[arguments[0]]], list(arguments[1:])
     while isinstance(command, click.Group):
         command = command.get_command(click.Context(command), rest.pop(0))
     return command.make_context(arguments[0], rest).params
