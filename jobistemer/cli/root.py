@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "migrate": ("jobistemer.cli.migrate:migrate_group", "Move from Celery, RQ, APScheduler, arq or crontab."),
     "next": ("jobistemer.cli.commands.next:next_command", "Show the next instants of a schedule."),
     "occurrence": ("jobistemer.cli.commands.occurrence:occurrence_group", "Show, cancel and replay occurrences."),
+    "purge": ("jobistemer.cli.purge:purge_group", "Delete runs that ended long ago."),
     "quarantine": (
         "jobistemer.cli.commands.quarantine:quarantine_group",
         "List, restore and purge what cannot be read.",
