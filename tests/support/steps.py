@@ -35,7 +35,7 @@ def ask(database: Database, run: str, place: str = "default:5", text: str = "Is 
     delivery = fetch_one(database, where=place)
     assert delivery.message.run == run
     question = build_question("approved", text, (), bool, (NOW, LATER))
-    assert suspend(database, delivery, wait="approved", question=question).word == "DONE"
+    assert suspend(database, delivery, wait="approved", question=question, records={"first": step()}).word == "DONE"
 
 
 def signal(database: Database, identity: str = "s1", name: str = "paid", value: str = "1", run: str = "run_1") -> Reply:

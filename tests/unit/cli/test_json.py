@@ -20,6 +20,7 @@ from jobistemer.core.states import RunState
 from jobistemer.store.calls import heartbeats
 from tests.support.apps import drain_queues
 from tests.support.lifecycle import fetch_one
+from tests.support.steps import ask
 from tests.unit.cli.test_root import LEAVES
 
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
@@ -123,11 +124,25 @@ def world(cli, app, shard, dead, tmp_path, monkeypatch):
     }
 
 
+# Commands about a run that waits, with what follows its id.
+ASKING = {
+    ("run", "steps"): (),
+    ("run", "rewind"): ("--to", "first"),
+    ("signal",): ("approved", "true"),
+    ("answer",): ("=true",),
+    ("questions",): (),
+}
+
+
 @pytest.mark.parametrize("path", [path for path, _ in LEAVES if path not in ELSEWHERE], ids=" ".join)
-def test_the_times_in_every_answer_have_a_zone_or_a_unit(cli, world, path):
+def test_the_times_in_every_answer_have_a_zone_or_a_unit(cli, app, shard, world, path):
     if path == ("hold", "release"):
         cli("hold", "put", "greet", "--for", 60)
     arguments = world.get(path)
+    if path in ASKING:
+        run = app.enqueue("greet", queue="asks").id
+        ask(shard, run, "asks:5")
+        arguments = (run, *ASKING[path]) if path != ("questions",) else ()
     if arguments is None:
         command = dict(LEAVES)[path]
         named = [each for each in command.params if isinstance(each, click.Argument) and each.required]

@@ -60,7 +60,7 @@ def test_else_the_nearest_pyproject_above_says(cli, project, monkeypatch):
 def test_a_second_deployment_changes_nothing_and_says_so(cli, project):
     write_app(project, "twice")
     cli("deploy", "twice:app")
-    assert "UNCHANGED" in cli("deploy", "twice:app").stdout
+    assert "1 unchanged" in cli("deploy", "twice:app").stdout
 
 
 def test_server_and_namespace_can_stand_in_pyproject(cli, project, monkeypatch, url):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import click
+import msgspec
 from rich.console import RenderableType
 
 from jobistemer.cli.author_option import by_option
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.questions import answer_question, require_question
 from jobistemer.core.errors import InvalidInput
-from jobistemer.core.runs.questions import list_fields
+from jobistemer.core.runs.questions import AnswerField, list_fields
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.reads.durable.questions import OpenQuestion, list_questions
 from jobistemer.terminal import tables
@@ -18,22 +19,35 @@ MAX_LISTED = 1_000
 """How many questions are shown."""
 
 
+class QuestionView(msgspec.Struct, frozen=True):
+    """A question for programs. fields: those of the answer. by: who may answer. asked_at, due_at: Unix ms."""
+
+    run: str
+    task: str
+    question: str
+    name: str
+    by: tuple[str, ...]
+    fields: list[AnswerField]
+    asked_at: int
+    due_at: int
+
+
 @click.command("questions")
 @with_session
 def questions_command(session: Session) -> None:
     """List the questions that suspended runs ask people, those first that wait longest."""
     found = list_questions(session.namespace.shards, limit=MAX_LISTED)
     answer = [
-        {
-            "run": each.run.id,
-            "task": each.run.handler,
-            "question": each.text,
-            "name": each.question.name,
-            "by": each.question.by,
-            "fields": list_fields(each.question),
-            "asked_at": each.question.asked_at,
-            "due_at": each.question.due_at,
-        }
+        QuestionView(
+            run=each.run.id,
+            task=each.run.handler,
+            question=each.text,
+            name=each.question.name,
+            by=each.question.by,
+            fields=list_fields(each.question),
+            asked_at=each.question.asked_at,
+            due_at=each.question.due_at,
+        )
         for each in found
     ]
     session.print_answer(answer, lambda: _draw(found, session.now_ms))
