@@ -6,8 +6,8 @@ Every ten seconds the job `index` runs two tasks with thousands of runs between 
 
     scan ──▶ index_file, one run per file ──▶ report
 
-`scan` lists the files and enqueues a run for each. `report` waits until all of them are in, without holding a
-worker's slot: it asks to be tried again. The index is an SQLite file, so you can look at it while it grows:
+`scan` lists the files and maps `index_file` over them. `report` begins when the last of these runs has ended; nothing
+waits in a worker's slot. The index is an SQLite file, so you can look at it while it grows:
 
     sqlite3 quickstart.sqlite3 'select path, lines from files order by lines desc limit 5'
 
@@ -32,7 +32,7 @@ from hashlib import sha1
 from pathlib import Path
 from typing import TypedDict
 
-from jobistemer import Context, Delays, Jobistemer, Retry
+from jobistemer import Context, Jobistemer, Results
 
 FOLDER = Path(os.environ.get("QUICKSTART_FOLDER") or sysconfig.get_path("stdlib"))
 DATABASE = os.environ.get("QUICKSTART_DB", "quickstart.sqlite3")
@@ -58,66 +58,44 @@ index = app.job("*/10 * * * * *", name="index", description="Index a tree of Pyt
 
 
 @index.task
-def scan(context: Context) -> int:
-    """List the files and have each of them indexed; the number of files."""
+def scan(context: Context) -> None:
+    """List the files and have each of them indexed, by a run of its own."""
     scan_id = seconds_of(context)
-    paths = list(python_files(FOLDER))
+    context.map(index_file, [{"scan_id": scan_id, "path": path} for path in list_files(scan_id)])
+
+
+@index.task(after=[scan])
+def report(context: Context, scan: Results[str]) -> Report:
+    """Sum up, once every file of this scan is in. `scan` has what each run of `index_file` has returned."""
+    changes = Counter(scan)
     with index_database() as database:
-        database.execute("DELETE FROM listed")
-        database.executemany("INSERT INTO listed VALUES (?)", ((path,) for path in paths))
-    # One round trip per thousand calls. A second run of `scan` enqueues them again, which does no harm.
-    app.enqueue_many(index_file.request(scan_id=scan_id, path=path) for path in paths)
-    return len(paths)
+        removed = forget_removed(database, seconds_of(context))
+        return summary(database, changes["added"], changes["changed"], removed)
 
 
-# `Delays` says how often and when to try again; forty times a second apart is how long `report` is willing to wait.
-@index.task(after=[scan], retry=Delays((1.0,) * 40))
-def report(context: Context) -> Report:
-    """Sum up, once every file of this scan is in."""
-    scan_id = seconds_of(context)
-    with index_database() as database:
-        (missing,) = database.execute(
-            "SELECT count(*) FROM listed LEFT JOIN files USING (path) WHERE scan IS NULL OR scan < ?", (scan_id,)
-        ).fetchone()
-        if missing:
-            raise Retry(f"{missing} files are not indexed yet", after=1)
-        removed = forget_removed(database, scan_id)
-        return summary(database, scan_id, removed)
-
-
-# --- A task that is enqueued, here once per file --------------------------------------------------------------------
+# --- A task that is run once per file -------------------------------------------------------------------------------
 
 
 @app.task(timeout_s=30)
-def index_file(scan_id: int, path: str) -> None:
-    """Count lines and identifiers of one file, and note when it is new or has changed."""
+def index_file(scan_id: int, path: str) -> str:
+    """Count lines and identifiers of one file. Returns `added`, `changed`, `kept`, or `gone`."""
     try:
         content = (FOLDER / path).read_bytes()
     except FileNotFoundError:
-        # Removed since it was listed: nothing to index, and nothing for `report` to wait for.
-        with index_database() as database:
-            database.execute("DELETE FROM listed WHERE path = ?", (path,))
-        return
+        return "gone"
     digest = sha1(content, usedforsecurity=False).hexdigest()
     text = content.decode("utf-8", errors="replace")
     found = (text.count("\n"), json.dumps(Counter(words_in(text))))
     with index_database() as database:
-        known = database.execute("SELECT digest FROM files WHERE path = ?", (path,)).fetchone()
-        if known is None or known[0] != digest:
-            change = "changed" if known else "added"
-            database.execute("INSERT OR IGNORE INTO changes VALUES (?, ?, ?)", (scan_id, path, change))
-        database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (path, scan_id, digest, *found))
-
-
-# --- A job that fails on purpose, so that there are retries to look at --------------------------------------------
-
-
-@app.job("*/15 * * * * *", name="moody", retry=Delays((1.0, 2.0)))
-def moody(context: Context) -> str:
-    """Fail at the first try, twice a minute; the retry succeeds."""
-    if context.attempt == 0 and context.due_at.second % 30 == 0:
-        raise RuntimeError("in a bad mood, on purpose; better luck next time")
-    return f"fine at attempt {context.attempt}"
+        known = database.execute("SELECT digest, scan, change FROM files WHERE path = ?", (path,)).fetchone()
+        change = "added" if known is None else "kept" if known[0] == digest else "changed"
+        if known is not None and known[1] == scan_id:
+            # This run has been here before, and its worker died: it says again what it said then.
+            change = known[2]
+        database.execute(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", (path, scan_id, digest, *found, change)
+        )
+    return change
 
 
 # --- Plain functions, nothing of Jobistemer in them ----------------------------------------------------------------
@@ -141,31 +119,43 @@ def words_in(text: str) -> Iterator[str]:
     return (word for word in re.findall(r"[A-Za-z_]\w+", text) if not keyword.iskeyword(word))
 
 
+def list_files(scan_id: int) -> list[str]:
+    """The files of a scan: listed once, so that a second attempt maps over the same items."""
+    with index_database() as database:
+        if not database.execute("SELECT 1 FROM listed WHERE scan = ?", (scan_id,)).fetchone():
+            database.execute("DELETE FROM listed")
+            rows = ((scan_id, path) for path in python_files(FOLDER))
+            database.executemany("INSERT INTO listed VALUES (?, ?)", rows)
+        return [path for (path,) in database.execute("SELECT path FROM listed ORDER BY path")]
+
+
 def forget_removed(database: sqlite3.Connection, scan_id: int) -> int:
-    """Forget files that this scan has not seen; how many were forgotten by it."""
+    """Mark files that this scan has not seen as removed by it; how many it has removed."""
     database.execute(
-        "INSERT OR IGNORE INTO changes SELECT ?1, path, 'removed' FROM files WHERE scan < ?1", (scan_id,)
+        "UPDATE files SET change = 'removed', scan = ?1, lines = 0, identifiers = '{}' "
+        "WHERE scan < ?1 AND change != 'removed'",
+        (scan_id,),
     )
-    database.execute("DELETE FROM files WHERE scan < ?", (scan_id,))
     (removed,) = database.execute(
-        "SELECT count(*) FROM changes WHERE scan = ? AND change = 'removed'", (scan_id,)
+        "SELECT count(*) FROM files WHERE scan = ? AND change = 'removed'", (scan_id,)
     ).fetchone()
     return int(removed)
 
 
-def summary(database: sqlite3.Connection, scan_id: int, removed: int) -> Report:
+def summary(database: sqlite3.Connection, added: int, changed: int, removed: int) -> Report:
     """What the index says now, and what has changed with this scan."""
-    files, lines = database.execute("SELECT count(*), coalesce(sum(lines), 0) FROM files").fetchone()
+    files, lines = database.execute(
+        "SELECT count(*), coalesce(sum(lines), 0) FROM files WHERE change != 'removed'"
+    ).fetchone()
     words: Counter[str] = Counter()
     for (identifiers,) in database.execute("SELECT identifiers FROM files"):
         words.update(json.loads(identifiers))
-    changes = dict(database.execute("SELECT change, count(*) FROM changes WHERE scan = ? GROUP BY change", (scan_id,)))
     return {
         "files": files,
         "lines": lines,
         "most_frequent": dict(words.most_common(10)),
-        "added": changes.get("added", 0),
-        "changed": changes.get("changed", 0),
+        "added": added,
+        "changed": changed,
         "removed": removed,
     }
 
@@ -179,10 +169,9 @@ def index_database() -> Iterator[sqlite3.Connection]:
         database.execute("PRAGMA synchronous = NORMAL")
         database.executescript(
             """
-            CREATE TABLE IF NOT EXISTS listed (path TEXT PRIMARY KEY);
+            CREATE TABLE IF NOT EXISTS listed (scan INTEGER, path TEXT PRIMARY KEY);
             CREATE TABLE IF NOT EXISTS files (
-                path TEXT PRIMARY KEY, scan INTEGER, digest TEXT, lines INTEGER, identifiers TEXT);
-            CREATE TABLE IF NOT EXISTS changes (scan INTEGER, path TEXT, change TEXT, PRIMARY KEY (scan, path));
+                path TEXT PRIMARY KEY, scan INTEGER, digest TEXT, lines INTEGER, identifiers TEXT, change TEXT);
             """
         )
         with database:

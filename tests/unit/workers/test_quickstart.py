@@ -1,20 +1,18 @@
-"""The quickstart's tasks, called here and now: what they find, and that doing them twice changes nothing."""
+"""The quickstart on the real roles: what it finds, and that doing work twice changes nothing."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
-from uuid import uuid4
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobistemer import Context, Jobistemer, Retry
-from tests.support.lifecycle import fetch
+from jobistemer import Context
+from jobistemer.testing import under_test
 from workers import quickstart
 
-AT = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
-LATER = datetime(2027, 1, 15, 8, 0, 10, tzinfo=UTC)
+AT = datetime(2027, 1, 15, 7, 59, 59, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -28,35 +26,30 @@ def tree(tmp_path, monkeypatch):
     (folder / "notes.txt").write_text("spam\n")
     monkeypatch.setattr(quickstart, "FOLDER", folder)
     monkeypatch.setattr(quickstart, "DATABASE", str(tmp_path / "index.sqlite3"))
-    monkeypatch.setattr(quickstart, "app", Jobistemer(f"fake://{uuid4()}"))
     return folder
 
 
-def context(at, attempt=0):
-    return Context(
-        run="run_1", attempt=attempt, attempt_id="a", handler="h", due_at=at, started_at=at, fencing_token=attempt
-    )
+@pytest.fixture
+def jobs(tree):
+    with under_test(quickstart.app, at=AT) as jobs:
+        jobs.run_until_idle()
+        yield jobs
 
 
-def scan(at):
-    """List the files, and do what that has enqueued, as a worker would; the paths."""
-    count = quickstart.scan(context(at))
-    (shard,) = quickstart.app.namespace.shards
-    calls = [quickstart.index_file.handler.decode(each.message.payload) for each in fetch(shard, count=100)]
-    assert len(calls) == count
-    for call in calls:
-        quickstart.index_file(**call)
-    return sorted(call["path"] for call in calls)
+def next_report(jobs):
+    """The report of the next occurrence."""
+    jobs.advance(seconds=10)
+    occurrence = jobs.occurrences("index")[-1]
+    tasks = {task.name: task for task in quickstart.app.report(occurrence.id).tasks}
+    return quickstart.app.run(tasks["report"].run).result(0)
 
 
-def index():
-    with closing(sqlite3.connect(quickstart.DATABASE)) as database:
-        return {name: sorted(database.execute(f"SELECT * FROM {name}")) for name in ("files", "listed", "changes")}
+def context(at):
+    return Context(run="run_1", attempt=0, attempt_id="a", handler="h", due_at=at, started_at=at, fencing_token=0)
 
 
-def test_the_first_report_says_what_there_is(tree):
-    assert scan(AT) == ["a.py", "b.py"]
-    assert quickstart.report(context(AT)) == {
+def test_the_first_report_says_what_there_is(jobs):
+    assert next_report(jobs) == {
         "files": 2,
         "lines": 3,
         "most_frequent": {"spam": 3, "eggs": 2},
@@ -66,44 +59,39 @@ def test_the_first_report_says_what_there_is(tree):
     }
 
 
-def test_the_next_report_says_what_has_changed(tree):
-    scan(AT)
-    quickstart.report(context(AT))
+def test_the_next_report_says_what_has_changed(jobs, tree):
+    next_report(jobs)
     (tree / "a.py").write_text("ham = 1\n")
     (tree / "b.py").unlink()
     (tree / "c.py").write_text("\n\n")
-    scan(LATER)
-    report = quickstart.report(context(LATER))
+    report = next_report(jobs)
     assert (report["added"], report["changed"], report["removed"]) == (1, 1, 1)
     assert (report["files"], report["lines"], report["most_frequent"]) == (2, 3, {"ham": 1})
+    again = next_report(jobs)
+    assert (again["added"], again["changed"], again["removed"]) == (0, 0, 0)
 
 
-def test_every_task_leaves_the_same_behind_when_it_runs_twice(tree):
-    scan(AT)
-    first_report, first = quickstart.report(context(AT)), index()
-    scan(AT)
-    assert quickstart.report(context(AT)) == first_report
-    assert index() == first
+def test_a_healthy_scan_has_no_failed_attempt(jobs, caplog):
+    next_report(jobs)
+    assert "failed" not in caplog.text
+    assert jobs.dead() == []
 
 
-def test_the_report_asks_to_be_tried_again_while_files_are_missing(tree):
-    quickstart.scan(context(AT))
-    quickstart.index_file(quickstart.seconds_of(context(AT)), "a.py")
-    with pytest.raises(Retry, match="1 files are not indexed yet") as asked:
-        quickstart.report(context(AT))
-    assert asked.value.after_ms == 1000
+def test_a_file_that_is_indexed_twice_leaves_the_same_behind_and_says_the_same(tree):
+    scan_id = quickstart.seconds_of(context(AT))
+    assert quickstart.list_files(scan_id) == ["a.py", "b.py"]
+    assert quickstart.index_file(scan_id, "a.py") == "added"
+    with closing(sqlite3.connect(quickstart.DATABASE)) as database:
+        first = database.execute("SELECT * FROM files").fetchall()
+    assert quickstart.index_file(scan_id, "a.py") == "added"
+    with closing(sqlite3.connect(quickstart.DATABASE)) as database:
+        assert database.execute("SELECT * FROM files").fetchall() == first
+    (tree / "c.py").write_text("new = 1\n")
+    assert quickstart.list_files(scan_id) == ["a.py", "b.py"]
+    assert quickstart.list_files(scan_id + 10) == ["a.py", "b.py", "c.py"]
+    assert quickstart.index_file(scan_id + 10, "a.py") == "kept"
 
 
 def test_a_file_that_vanished_after_it_was_listed_is_not_waited_for(tree):
-    quickstart.scan(context(AT))
-    (tree / "b.py").unlink()
-    for path in ("a.py", "b.py"):
-        quickstart.index_file(quickstart.seconds_of(context(AT)), path)
-    assert quickstart.report(context(AT))["files"] == 1
-
-
-def test_the_moody_job_fails_at_its_first_try_twice_a_minute_and_then_succeeds():
-    with pytest.raises(RuntimeError, match="on purpose"):
-        quickstart.moody(context(AT))
-    assert quickstart.moody(context(AT, attempt=1)) == "fine at attempt 1"
-    assert quickstart.moody(context(LATER)) == "fine at attempt 0"
+    scan_id = quickstart.seconds_of(context(AT + timedelta(seconds=1)))
+    assert quickstart.index_file(scan_id, "vanished.py") == "gone"
