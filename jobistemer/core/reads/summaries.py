@@ -61,6 +61,8 @@ class WorkerSummary(msgspec.Struct, frozen=True):
 
     command: the last command to the worker, which it may not have received yet. leaked counts threads and coroutines of
     attempts that were stopped and have not ended. running: attempts in its slots, by `<queue> <task>`.
+    near_timeout: for tasks that used 80 % of their time-out or more within a day, the longest attempt and its time-out
+    in ms.
     """
 
     id: str
@@ -79,6 +81,7 @@ class WorkerSummary(msgspec.Struct, frozen=True):
     quiet: bool = False
     command: str = ""
     running: dict[str, int] = {}
+    near_timeout: dict[str, tuple[int, int]] = {}
 
 
 class TickerSummary(msgspec.Struct, frozen=True):

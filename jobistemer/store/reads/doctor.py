@@ -10,6 +10,7 @@ from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.planning.plan import NEVER
 from jobistemer.core.reads.cluster_health import check_shard_spread, check_slots
 from jobistemer.core.reads.findings import Finding, at_node, check_server, fault, fine, warning
+from jobistemer.core.text import format_duration
 from jobistemer.core.unreadable import to_text
 from jobistemer.store.calls.streams import find_consumers
 from jobistemer.store.database import Database
@@ -98,11 +99,12 @@ def _check_shard(database: Database, most_keys: int) -> Iterator[Finding]:
     checks = (
         _check_due(database),
         _check_queues(database),
+        _check_time_outs(database),
         _check_entries(database),
         _check_keys(database, most_keys),
         _check_readable(database),
     )
-    for check, found in zip(("due", "workers", "entries", "keys", "readable"), checks, strict=True):
+    for check, found in zip(("due", "workers", "time-outs", "entries", "keys", "readable"), checks, strict=True):
         try:
             wrong = list(islice(found, MAX_SHOWN))
         except ServerRefused as error:
@@ -161,6 +163,25 @@ def _check_queues(database: Database) -> Iterator[Finding]:
         if queue.waiting and queue.name not in served:
             remedy = f"no worker serves this queue: start `jobistemer-worker -Q {queue.name}`"
             yield warning("workers", f"{queue.waiting} runs wait in {queue.name}", remedy)
+
+
+def _check_time_outs(database: Database) -> Iterator[Finding]:
+    """Find tasks whose attempts have come near their time-out, as the workers of the last day tell."""
+    if database.keys.shard:
+        # A worker tells it to every shard.
+        return
+    nearest: dict[str, tuple[int, int]] = {}
+    for worker in queues.list_workers([database]):
+        for task, (ms, limit_ms) in worker.near_timeout.items():
+            known = nearest.get(task)
+            if known is None or ms * known[1] > known[0] * limit_ms:
+                nearest[task] = (ms, limit_ms)
+    for task, (ms, limit_ms) in sorted(nearest.items()):
+        yield warning(
+            "time-outs",
+            f"an attempt of {task} has run for {format_duration(ms)} of the {format_duration(limit_ms)} that it may",
+            "give the task a longer `timeout=`, or less to do: an attempt that reaches it is ended",
+        )
 
 
 def _check_entries(database: Database) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt, AttemptTools, EntryKey, ToolsFactory
+from jobistemer.worker.attempts.long_attempts import LongAttempts
 
 PREFETCH_S = 0.05
 """How much work is fetched ahead, in seconds at the measured rate."""
@@ -174,6 +175,7 @@ class RunningAttempts:
         self._leases: defaultdict[int, tuple[float, float]] = defaultdict(lambda: (opened, opened))
         # By identity: entries of two streams may have the same id, made in the same millisecond.
         self._running: dict[Attempt, None] = {}
+        self.long_attempts = LongAttempts()
         # Runs that were cancelled while this worker had them, with the reason; some may still wait for a slot.
         self._canceled: dict[str, str] = {}
 

@@ -42,8 +42,10 @@ class Watchdog:
             if attempt.canceled_as is not None and now >= attempt.stop_at:
                 self._stop(attempt, attempt.canceled_as)
                 continue
-            limit_ms = attempt.limit_ms
-            if limit_ms and (now - attempt.started) * 1000 >= limit_ms:
+            limit_ms, ran_ms = attempt.limit_ms, (now - attempt.started) * 1000
+            if limit_ms:
+                self._attempts.long_attempts.note(attempt.handler.name, round(ran_ms), limit_ms)
+            if limit_ms and ran_ms >= limit_ms:
                 error = f"timed out after {limit_ms / 1000:g} s{attempt.timeout_note}"
                 self._stop(attempt, Outcome(AttemptState.TIMED_OUT, error=error))
         return LOOK_S if running else IDLE_LOOK_S

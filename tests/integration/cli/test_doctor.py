@@ -256,3 +256,12 @@ def test_what_a_user_may_not_look_at_is_a_finding_and_the_rest_is_checked(server
     found = doctor(operator, code=1)
     assert ("entries", True) in [(each["check"], "cannot be looked at" in each["value"]) for each in found]
     assert "jobistemer acl operator" in next(each["remedy"] for each in found if each["check"] == "entries")
+
+
+def test_tasks_that_came_near_their_time_out_are_named_with_the_longest_attempt(server, app):
+    worker = StepWorker(app.namespace.shards[0], app, "ann")
+    worker.attempts.long_attempts.note("work", 290_000, 300_000)
+    worker.beat()
+    (found,) = [each for each in doctor(server) if each["check"] == "time-outs"]
+    assert found["level"] == "warning"
+    assert found["value"] == "an attempt of work has run for 4 min 50 s of the 5 min that it may"

@@ -119,6 +119,7 @@ def world(cli, app, shard, dead, tmp_path, monkeypatch):
         ("worker", "quiet"): ("alice",),
         ("worker", "stop"): ("alice",),
         ("queue", "drain"): ("other",),
+        ("purge", "runs"): ("--older-than", "1h", "--yes"),
         ("queue", "purge"): ("default", "--yes"),
         ("job", "rollback"): ("nightly", "1"),
     }

@@ -89,6 +89,19 @@ def test_a_time_out_is_reported_before_the_slot_is_stopped_and_once():
     assert attempts.running() == [patient]
 
 
+def test_an_attempt_that_comes_near_its_time_out_is_remembered_and_one_that_does_not_is_not():
+    attempts = RunningAttempts()
+    watchdog = Watchdog(attempts, nothing)
+    near, far = make_attempt(1, timeout_ms=100_000), make_attempt(2, timeout_ms=200_000)
+    for each in (near, far):
+        attempts.begin(each, nothing)
+        each.started -= 90.0
+    watchdog.step()
+    ((task, (ms, limit_ms)),) = attempts.long_attempts.list().items()
+    assert (task, limit_ms) == (near.handler.name, 100_000)
+    assert ms >= 90_000
+
+
 class ContextAsked:
     """The tools of an attempt whose handler has a context."""
 
