@@ -72,6 +72,7 @@ PRODUCER: Final = Role(
     tuple(_ENQUEUE_SCRIPTS.split()),
     tuple(f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS}".split()),
     tuple(f"{_RECORD_KINDS} occurrence".split()),
+    ("get identity",),
 )
 TICKER: Final = Role(
     "ticker",
@@ -139,7 +140,7 @@ OPERATOR: Final = Role(
     ),
     (
         *("sadd paused", "srem paused", "sadd closed", "srem closed", "zadd chores", "zrem chores", "hsetnx settings"),
-        *("get forms", "set forms"),
+        *("get forms", "set forms", "get identity"),
         *("zadd holds", "zrem holds", "zremrangebyscore holds", "zremrangebyscore dead", "zrem history"),
         *("del kept", "xdel quarantine", "pexpire versions", "pexpire history", "pexpire audit"),
         *("zrem due", "zrem expected"),

@@ -6,6 +6,7 @@ can be sent again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -32,6 +33,8 @@ TRIES = 3
 _NUMBERS: Final = frozenset(["ZCARD", "XLEN", "HLEN", "LLEN", "SCARD", "EXISTS"])
 _NOTHINGS: Final = frozenset(["HGET", "ZSCORE", "GET"])
 
+log = logging.getLogger("jobistemer")
+
 
 class Database:
     """A connection to one shard, with its keys and its clock.
@@ -45,6 +48,8 @@ class Database:
         self.clock = clock
         self.address = address
         self.mend: Mend | None = None
+        # As this process has last read it, None before that, and while there is none.
+        self.identity: bytes | None = None
         self._execute = direct_execute(client)
 
     def call(self, call: ScriptCall) -> Reply:
@@ -147,10 +152,16 @@ class Database:
         return self.clock.now_ms()
 
     def _ask_with_time(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands, and ask for the server's time along with them, to correct the clock by it."""
-        *answers, time = self._pipeline([*commands, TIME])
+        """Send commands, and ask for the server's time along with them, to correct the clock by it.
+
+        A process that beats asks with each beat; this is how a producer notices that its server was emptied.
+        """
+        *answers, time, identity = self._pipeline([*commands, TIME, ("GET", self.keys.identity)])
         if not isinstance(time, redis.RedisError):
             self.clock.correct(read_time_ms(time))
+        # The rule of a user may be older than this question; then nothing is known.
+        if not isinstance(identity, redis.RedisError):
+            _compare_identity(self, identity)
         return answers
 
     def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
@@ -259,3 +270,14 @@ def _mend_answers(
         again = database._pipeline([commands[index] for index in wrong])  # noqa: SLF001 - a part of the class
         for index, answer in zip(wrong, again, strict=True):
             answers[index] = answer
+
+
+def _compare_identity(database: Database, found: bytes | None) -> None:
+    known, database.identity = database.identity, found
+    if known is not None and known != found:
+        log.error(
+            "%s at %s was emptied, or another server has taken its place: runs and jobs of before are gone; "
+            "`jobistemer deploy` brings back the jobs",
+            database.keys.tag,
+            database.address,
+        )
