@@ -21,7 +21,7 @@ TONES: Final[Mapping[str, str]] = {
 
 CANCEL_MESSAGES: Final[Mapping[str, str]] = {
     "canceled": "{} is canceled",
-    "requested": "{} is being canceled: its worker has been asked and ends it within a second",
+    "requested": "{} is being canceled: its worker is asked within a second",
     "ended": "{} had ended before; nothing was changed",
 }
 """What each answer of `cancel_run` and `cancel_occurrence` means, with a place for the id."""
