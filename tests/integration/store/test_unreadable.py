@@ -337,14 +337,14 @@ class TestEntries:
     def test_a_message_of_a_later_version_goes_back_byte_by_byte_and_waits(self, app, database, clock):
         run = app.enqueue("note", {"text": "x"})
         (entry, fields), = database.client.xrange(database.keys.stream("default:5"))
-        later = fields[b"m"].replace(b'"payload"', b'"wire":2,"retry":{"kind":"of tomorrow"},"payload"')
+        later = fields[b"m"].replace(b'"payload"', b'"wire":3,"retry":{"kind":"of tomorrow"},"payload"')
         database.client.xdel(database.keys.stream("default:5"), entry)
         database.client.xadd(database.keys.stream("default:5"), {**fields, b"m": later})
         worker, ticker = StepWorker(database, app), build_ticker(database)
         for _ in range(3):
             worker.work()
             record = run.record()
-            assert (record.state, record.attempt, "wire version 2" in record.note) == ("scheduled", 0, True)
+            assert (record.state, record.attempt, "wire version 3" in record.note) == ("scheduled", 0, True)
             assert database.client.hget(database.keys.run(run.id), "message") == later
             clock.advance(6)
             ticker.tick()

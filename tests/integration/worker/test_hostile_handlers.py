@@ -255,6 +255,8 @@ def test_what_kills_its_worker_is_buried_and_its_neighbours_are_not(url, tmp_pat
     # Given workers under a supervisor, and a neighbour that runs beside the poison in the same process
     own = Jobistemer(url, namespace=f"killer-{task}", defaults=hostile.app.defaults)
     arguments = ("-c", "4", "--namespace", f"killer-{task}", "--lease", "1", "--processes", "1", "--grace", "1")
+    # By default two suspects run at a time, and the neighbours wait here for the end of the poison.
+    arguments = (*arguments, "--max-suspects", "4")
     with running_worker(url, tmp_path / "log", APP, *arguments) as supervisor:
         goal = tmp_path / "go"
         neighbours = [own.enqueue("waits", {"file": str(goal)}) for _ in range(3)]
