@@ -17,16 +17,30 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.connection import Server
 from tests.support.clocks import FrozenClock
-from tests.support.servers import available, empty_server, folder_of, is_clustered, running, shard_of_test
+from tests.support.servers import FAKE, VALKEY, available, empty_server, folder_of, is_clustered, running, shard_of_test
 
 Opening = Callable[[], Database]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`-m behaviour` chooses what is run on each kind of server."""
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
+    """`-m behaviour` chooses what is run on each kind of server; some tests are thinned out on all but the embedded one."""
     for item in items:
         if "server_url" in getattr(item, "fixturenames", ()):
             item.add_marker("behaviour")
+    thinned = [item for item in items if _is_left_out(item)]
+    if thinned:
+        config.hook.pytest_deselected(items=thinned)
+        items[:] = [item for item in items if item not in set(thinned)]
+
+
+def _is_left_out(item: pytest.Item) -> bool:
+    """Whether a test marked `thinned(N)` is left out: other servers than Valkey run one of N of its numbers, each another."""
+    marker, call = item.get_closest_marker("thinned"), getattr(item, "callspec", None)
+    kind = call.params.get("server_url") if call else None
+    if marker is None or kind in (None, VALKEY):
+        return False
+    every = marker.args[0]
+    return call.params.get("number", 1) % every != (0 if kind == FAKE else 1)
 
 
 @pytest.fixture(autouse=True)

@@ -137,6 +137,7 @@ def look(app, database, reader):
         assert reader.client.get(page).status_code in ((200, 404) if page == "/jobs/good" else (200,)), page
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("number", range(15))
 def test_garbage_in_any_key_concerns_only_itself(app, database, clock, number, caplog):
     # Given a namespace in which everything is there
