@@ -4,6 +4,7 @@
 #   make test     the tests
 #   make unit     those that need no server, in ten seconds
 #   make test-cluster   what runs on each kind of server, on a cluster
+#   make test-redis     the scripts and what reads the server, on Debian's Redis
 #   make test-lowest    the dashboard and the core with the lowest versions that pyproject.toml allows
 #   make chaos    real processes under real faults, and a verdict in figures: five stories in about a minute;
 #                 CHAOS="--stories all --seconds 120" for all of them, longer (see tests/chaos/campaign)
@@ -19,10 +20,11 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 RUN := .venv/bin
+ROLES := $(addprefix tests/integration/,control server store ticker worker)
 # A job every ten seconds keeps both workers busy for a few; a short lease lets the takeover be seen soon.
 DEMO := $(RUN)/jobistemer dev workers.quickstart:app --workers 2 --lease 3 --kill-worker-after 25
 
-.PHONY: demo test unit chaos test-cluster test-lowest browser lint docs bench bench-peers lock sbom clean
+.PHONY: demo test unit chaos test-cluster test-redis test-lowest browser lint docs bench bench-peers lock sbom clean
 
 # At a terminal the demo becomes the one foreground job, so that Ctrl-C reaches it alone and make ends with its exit code.
 demo: .venv/demo
@@ -56,7 +58,10 @@ test-lowest: .venv-lowest/.ready
 	@touch $@
 
 test-cluster: .venv/dev
-	JOBISTEMER_TEST_SERVERS=cluster $(RUN)/pytest -m "behaviour and not long" -n 4 --dist worksteal tests/store tests/integration
+	JOBISTEMER_TEST_SERVERS=cluster $(RUN)/pytest -m "behaviour and not long" -n 4 --dist worksteal tests/store $(ROLES)
+
+test-redis: .venv/dev
+	JOBISTEMER_TEST_SERVERS=redis $(RUN)/pytest -m "behaviour and not long" -n 4 --dist worksteal tests/store tests/integration/store tests/integration/server
 
 lint: .venv/dev
 	$(RUN)/ruff check .
