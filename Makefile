@@ -61,7 +61,7 @@ test-cluster: .venv/dev
 	JOBISTEMER_TEST_SERVERS=cluster $(RUN)/pytest -m "behaviour and not long" -n 4 --dist worksteal tests/store $(ROLES)
 
 test-redis: .venv/dev
-	JOBISTEMER_TEST_SERVERS=redis $(RUN)/pytest -m "behaviour and not long" -n 4 --dist worksteal tests/store tests/integration/store tests/integration/server
+	JOBISTEMER_TEST_SERVERS=redis $(RUN)/pytest -m "not long" -n 4 --dist worksteal tests/store tests/integration/store tests/integration/server
 
 lint: .venv/dev
 	$(RUN)/ruff check .
