@@ -30,6 +30,11 @@ class Shutdown:
                 self.immediate.set()
             self.requested.set()
 
+    def request_order(self) -> None:
+        """Request an orderly end; unlike `request`, any number of times: several threads may find the same reason."""
+        with self._lock:
+            self.requested.set()
+
     def wait(self) -> None:
         """Wait until an end is requested.
 

@@ -54,7 +54,7 @@ class Recycler:
         """Request the end of the worker when it has reached a limit. Returns the seconds until the next check."""
         if not self._shutdown.requested.is_set() and (reason := self._find_reason()):
             log.info("this worker ends, so that a fresh one can replace it: %s", reason)
-            self._shutdown.request()
+            self._shutdown.request_order()
         return CHECK_S
 
     def _find_reason(self) -> str:

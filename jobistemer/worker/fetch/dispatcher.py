@@ -128,7 +128,7 @@ class Dispatcher:
             return
         self._empty_fetchers.add(fetcher)
         if len(self._empty_fetchers) == len(self._fetchers):
-            self._shutdown.request()
+            self._shutdown.request_order()
 
     def _cancel_halted(self, members: list[Attempt]) -> None:
         """See to it that no member of a group that has failed meanwhile is begun."""

@@ -102,7 +102,7 @@ class Beater:
             log.error(
                 "worker %s ends, so that one with the present number of shards starts: %s", self._worker, conflict
             )
-            self._shutdown.request()
+            self._shutdown.request_order()
 
     def _find_reasons(self, runs: list[str]) -> dict[str, str]:
         """Return the runs that are to be cancelled, each with the reason; a request is reported by several beats."""
@@ -155,7 +155,7 @@ class Beater:
             self._shutdown.quiet.set()
         if command == "stop" and not self._shutdown.requested.is_set():
             log.info("worker %s ends: it was asked to stop", self._worker)
-            self._shutdown.request()
+            self._shutdown.request_order()
 
     def _encode_status(self) -> bytes:
         settings = self._settings

@@ -54,7 +54,7 @@ def test_a_job_that_another_app_deploys_as_it_is_belongs_to_that_app(app):
 
 
 def test_a_job_that_was_lost_from_the_due_set_is_brought_back(app):
-    declared, (shard,) = build(3), app.namespace.shards
+    declared, shard = build(3), app.namespace.shards[0]
     deploy(app, declared)
     shard.ask("ZREM", shard.keys.due, declared[1].id)
     deploy(app, declared)
@@ -63,7 +63,7 @@ def test_a_job_that_was_lost_from_the_due_set_is_brought_back(app):
 
 
 def test_a_job_whose_record_is_broken_is_replaced_and_named_in_the_plan(app):
-    declared, (shard,) = build(4), app.namespace.shards
+    declared, shard = build(4), app.namespace.shards[0]
     deploy(app, declared)
     shard.ask("HSET", shard.keys.job(declared[1].id), "definition", b"{")
     shard.ask("DEL", shard.keys.job(declared[2].id))
