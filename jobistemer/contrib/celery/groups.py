@@ -9,7 +9,7 @@ import msgspec
 
 from jobistemer.app import Jobistemer
 from jobistemer.app.request import new_run_id
-from jobistemer.contrib.celery.links import TASKS, AsyncResult, Link, bind_arguments, build_request
+from jobistemer.contrib.celery.links import TASKS, AsyncResult, Link, bind_arguments, build_request, wait_for_all
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.runs.results import Results
@@ -45,8 +45,8 @@ class GroupResult:
         self.results = results
 
     def get(self, timeout: float | None = None) -> list[Any]:
-        """Wait for all results. Raises what the first that failed raises."""
-        return [result.get(timeout) for result in self.results]
+        """Wait for all results, `timeout` seconds in all. Raises what the first that failed raises."""
+        return wait_for_all([result.id for result in self.results], timeout)
 
     def ready(self) -> bool:
         """Return whether all have ended."""

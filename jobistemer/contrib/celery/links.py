@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -107,6 +108,16 @@ def chain(*links: Link | Chain) -> Chain:
     return Chain([link for each in links for link in (each.links if isinstance(each, Chain) else [each])])
 
 
+def wait_for_all(ids: Iterable[str], timeout: float | None) -> list[Any]:
+    """Return the results of runs in their order. timeout: seconds for all of them together; None waits for ever.
+
+    Raises RunFailed for the first that has failed, and ResultTimeout.
+    """
+    app = TASKS.require_app()
+    until = None if timeout is None else time.monotonic() + timeout
+    return [app.run(run).result(None if until is None else max(0.0, until - time.monotonic())) for run in ids]
+
+
 class AsyncResult:
     """The end of one call, or of the last link of a chain. ids: the runs of all links, in order."""
 
@@ -120,10 +131,8 @@ class AsyncResult:
         return TASKS.require_app().run(self.id)
 
     def get(self, timeout: float | None = None, **_: Any) -> Any:
-        """Wait for the result. Raises RunFailed when this run or a link before it failed, and ResultTimeout."""
-        for run in self.ids[:-1]:
-            TASKS.require_app().run(run).result(timeout)
-        return self.handle.result(timeout)
+        """Wait for the result, `timeout` seconds in all. Raises RunFailed when a link has failed, and ResultTimeout."""
+        return wait_for_all(self.ids, timeout)[-1]
 
     @property
     def state(self) -> str:

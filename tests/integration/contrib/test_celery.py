@@ -136,6 +136,22 @@ def test_a_bound_task_knows_its_run_and_asks_to_be_tried_again(app):
     assert result.state == "RETRY"
 
 
+def test_the_time_out_of_a_caller_is_for_all_links_together(app, add, monkeypatch):
+    waited = []
+
+    def result(run, timeout):
+        waited.append(timeout)
+        moments.append(moments[-1] + 2)
+        return 1
+
+    moments = [100.0]
+    monkeypatch.setattr("jobistemer.contrib.celery.links.time.monotonic", lambda: moments[-1])
+    monkeypatch.setattr("jobistemer.app.handles.RunHandle.result", result)
+    chain(add.s(1, 2), add.s(3), add.s(4))().get(5)
+    group(add.s(1, 2), add.s(3, 4))().get(3)
+    assert waited == [5, 3, 1, 3, 1]
+
+
 def test_a_cancelled_call_is_revoked(app, add):
     result = add.apply_async((1, 2), countdown=60)
     result.revoke()
