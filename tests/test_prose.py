@@ -90,6 +90,13 @@ def find_words(text: str, words: dict[str, str]) -> list[str]:
     ]
 
 
+def read_summaries(module: Path) -> Iterator[str]:
+    """Yield the first word of the docstring of each function of a module."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (docstring := ast.get_docstring(node)):
+            yield docstring.split(maxsplit=1)[0]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_a_page_has_no_name_of_the_past(page):
     assert find_words(read_prose(page), OLD_NAMES) == []
@@ -104,6 +111,11 @@ def test_a_page_names_its_subjects(page):
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_docstrings_and_texts_have_no_name_of_the_past(module):
     assert [each for text in read_texts(module) for each in find_words(text, OLD_NAMES)] == []
+
+
+def test_a_docstring_of_a_function_begins_with_no_question_word():
+    words = {(name_of(module), word) for module in MODULES for word in read_summaries(module)}
+    assert {(name, word) for name, word in words if word in {"How", "What", "Whether", "Who", "Why"}} == set()
 
 
 def test_a_word_of_the_past_is_found_and_code_is_not_read():

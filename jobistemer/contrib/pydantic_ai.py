@@ -90,7 +90,7 @@ class JobistemerDurability(BaseDurabilityCapability[Any]):
 
     @property
     def in_durable_context(self) -> bool:
-        """Whether the code runs in a block of `durable_agents`."""
+        """Return whether the code runs in a block of `durable_agents`."""
         return _CURRENT.get() is not None
 
     def get_default_run_id(self) -> str | None:

@@ -40,7 +40,7 @@ class Driver(Sleeper):
 
     @property
     def is_started(self) -> bool:
-        """Whether the system has been built."""
+        """Return whether the system has been built."""
         return self._system is not None
 
     def get_system(self) -> System:

@@ -40,7 +40,7 @@ class TickerSteps:
 
     @property
     def must_poll(self) -> bool:
-        """Whether the ticker has found that jobs on the server differ from those it knows."""
+        """Return whether the ticker has found that jobs on the server differ from those it knows."""
         return self._ticker.must_poll
 
     def next_ms(self) -> int | None:

@@ -240,7 +240,7 @@ class ShardTicker:
 
     @property
     def must_poll(self) -> bool:
-        """Whether it is time for a full look: the last one is too long ago, or has proved wrong."""
+        """Return whether it is time for a full look: the last one is too long ago, or has proved wrong."""
         return time.monotonic() >= self._next_poll
 
     def _seconds_to_sleep(self) -> float:

@@ -220,7 +220,7 @@ class UpcomingJobs:
 
     @property
     def has_unprepared(self) -> bool:
-        """Whether there are claims to build while nothing is due."""
+        """Return whether there are claims to build while nothing is due."""
         return bool(self._unprepared)
 
     def next_ms(self) -> int | None:

@@ -37,7 +37,7 @@ class Recycler:
 
     @property
     def limits_runs(self) -> bool:
-        """Whether what is fetched depends on what this worker has done, or on its memory."""
+        """Return whether what is fetched depends on what this worker has done, or on its memory."""
         return self._settings.max_runs > 0 or self._settings.max_memory_mib > 0
 
     def count_runs_left(self) -> int:

@@ -172,12 +172,12 @@ class Context(DurableMethods, AttemptInfo, frozen=True, kw_only=True):
 
     @property
     def canceled(self) -> bool:
-        """Whether the handler should end: the run was cancelled, its time is over, or the worker shuts down."""
+        """Return whether the handler should end: the run was cancelled, its time is over, or the worker shuts down."""
         return self.tools.find_stop_reason() != ""
 
     @property
     def ending(self) -> str:
-        """Why the handler should end: `canceled`, `timed_out` or `shutdown`; empty while it should not.
+        """Return why the handler should end: `canceled`, `timed_out` or `shutdown`; empty while it should not.
 
         After `shutdown` an attempt that ends within the grace period still counts.
         """
@@ -185,7 +185,7 @@ class Context(DurableMethods, AttemptInfo, frozen=True, kw_only=True):
 
     @property
     def cancel_reason(self) -> str:
-        """Why the run was cancelled, as was said; empty while nobody has cancelled it. Asks the server each time."""
+        """Return why the run was cancelled, as was said; empty while nobody has cancelled it. Asks the server each time."""
         return self.tools.find_cancel_reason()
 
     @property

@@ -57,7 +57,7 @@ class ProviderKind(Enum):
 
     @property
     def is_async(self) -> bool:
-        """Whether only a coroutine can use it."""
+        """Return whether only a coroutine can use it."""
         return self in (ProviderKind.COROUTINE, ProviderKind.ASYNC_GENERATOR)
 
 

@@ -55,7 +55,7 @@ class _Cursor:
 
     @property
     def cursor(self) -> Any:
-        """How far the step that is going on has come, as its function has set it, in this attempt or an earlier one.
+        """Return how far the current step has come, as its function has set it, in this attempt or an earlier one.
 
         None at its first beginning. To be set to any value that JSON can say; it is saved at most once a second.
         Raises InvalidStep outside of a step, or for a value that has no form in JSON.

@@ -92,7 +92,7 @@ class Handler:
 
     @property
     def is_limited(self) -> bool:
-        """Whether its calls may count under a limit."""
+        """Return whether its calls may count under a limit."""
         return bool(self.limits or self.queue_limits)
 
     @property

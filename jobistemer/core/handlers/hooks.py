@@ -101,7 +101,7 @@ class Hooks:
 
     @property
     def has_outcome_hooks(self) -> bool:
-        """Whether any hook needs the ends of attempts."""
+        """Return whether any hook needs the ends of attempts."""
         return bool(self.ended or self.retried or self.died or self.enqueued)
 
 

@@ -40,12 +40,12 @@ class StepHost(Protocol):
 
     @property
     def shortest_suspension_ms(self) -> int:
-        """How long a wait is at least that suspends the run; shorter ones hold the slot."""
+        """Return how long a wait is at least that suspends the run; shorter ones hold the slot."""
         ...
 
     @property
     def result_bytes(self) -> int:
-        """How many bytes of JSON a result may have."""
+        """Return how many bytes of JSON a result may have."""
         ...
 
     def now_ms(self) -> int:

@@ -183,7 +183,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def stands_alone(self) -> bool:
-        """Whether a success of the job's one task concerns nothing but the occurrence."""
+        """Return whether a success of the job's one task concerns nothing but the occurrence."""
         counted = self.pause_on_failure > 0 or self.expect_within_s is not None
         return len(self.tasks) == 1 and self.on_complete is None and not counted
 

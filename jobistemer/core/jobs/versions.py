@@ -36,7 +36,7 @@ class Version(msgspec.Struct, frozen=True):
 
     @property
     def history_ms(self) -> int:
-        """How many milliseconds the records of this version's occurrences are kept."""
+        """Return how many milliseconds the records of this version's occurrences are kept."""
         return round(self.job.history_s * 1000)
 
 

@@ -29,12 +29,12 @@ class ClusterNode(NamedTuple):
 
     @property
     def is_replica(self) -> bool:
-        """Whether it follows another node."""
+        """Return whether it follows another node."""
         return "slave" in self.flags
 
     @property
     def is_lost(self) -> bool:
-        """Whether the reporting node cannot reach it."""
+        """Return whether the reporting node cannot reach it."""
         return bool(self.flags & {"fail", "fail?"})
 
 

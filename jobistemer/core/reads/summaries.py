@@ -52,7 +52,7 @@ class QueueSummary(msgspec.Struct, frozen=True):
 
     @property
     def all_waiting(self) -> int:
-        """How many runs wait to be started: those on its streams and those that wait for a limit."""
+        """Return how many runs wait to be started: those on its streams and those that wait for a limit."""
         return self.waiting + sum(self.limited.values())
 
 

@@ -84,7 +84,7 @@ class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def late_ms(self) -> int:
-        """How many milliseconds after its due instant it was claimed."""
+        """Return how many milliseconds after its due instant it was claimed."""
         return self.claimed_at - self.due * 1000
 
 

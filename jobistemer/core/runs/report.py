@@ -60,7 +60,7 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def succeeded(self) -> bool:
-        """Whether the occurrence completed."""
+        """Return whether the occurrence completed."""
         return self.state is OccurrenceState.COMPLETED
 
     @property

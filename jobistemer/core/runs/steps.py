@@ -51,7 +51,7 @@ class StepRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def has_failed(self) -> bool:
-        """Whether the step has ended without a result."""
+        """Return whether the step has ended without a result."""
         return bool(self.done and self.error_type)
 
 

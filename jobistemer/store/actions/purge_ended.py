@@ -29,7 +29,7 @@ class Purge(NamedTuple):
 
     @property
     def letters(self) -> bool:
-        """Whether dead letters are purged, of which some have timed out."""
+        """Return whether dead letters are purged, of which some have timed out."""
         return RunState.DEAD in self.states
 
 

@@ -35,7 +35,7 @@ class EndedAttempt(NamedTuple):
 
     @property
     def hands_over(self) -> bool:
-        """Whether the reducers of its children take the run's place, in an occurrence or in a group."""
+        """Return whether the reducers of its children take the run's place, in an occurrence or in a group."""
         ending = self.ending
         return bool(self.reducers) and isinstance(ending, FinalState) and ending.state is RunState.SUCCEEDED
 

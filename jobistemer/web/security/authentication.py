@@ -80,7 +80,7 @@ class Authenticator:
 
     @property
     def requires_token(self) -> bool:
-        """Whether requests need a token."""
+        """Return whether requests need a token."""
         return bool(self._token)
 
     def admit(self, request: Request, names: CookieNames) -> AccessDecision:

@@ -66,7 +66,7 @@ class Dashboard:
 
     @property
     def signer(self) -> Signer:
-        """What signs the forms and messages: the same for all dashboards of the namespace, or of the token."""
+        """Return the signer of forms and messages: the same for all dashboards of the namespace, or of the token."""
         return self._signer
 
     def read_author(self, request: Request) -> str:

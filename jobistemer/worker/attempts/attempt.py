@@ -32,7 +32,7 @@ class AttemptTools(Tools, Protocol):
 
     @property
     def has_effects(self) -> bool:
-        """Whether anything was collected: log lines, progress or a transaction."""
+        """Return whether anything was collected: log lines, progress or a transaction."""
         ...
 
     @property

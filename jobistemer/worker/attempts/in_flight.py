@@ -65,12 +65,12 @@ class Prefetch:
 
     @property
     def in_flight(self) -> int:
-        """How many entries were fetched and have not ended."""
+        """Return how many entries were fetched and have not ended."""
         return len(self.held)
 
     @property
     def has_idle_slot(self) -> bool:
-        """Whether a slot has certainly nothing to do."""
+        """Return whether a slot has certainly nothing to do."""
         return len(self.held) < self._concurrency + self.blocked
 
     def entries(self) -> frozenset[EntryKey]:
@@ -88,7 +88,7 @@ class Prefetch:
 
     @property
     def rate(self) -> float:
-        """How many runs a second the slots can work off, as measured."""
+        """Return how many runs a second the slots can work off, as measured."""
         return self._concurrency / max(self._seconds_per_run, 1e-6)
 
     def capacity(self) -> int:

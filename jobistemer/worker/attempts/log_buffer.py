@@ -52,7 +52,7 @@ class LogBuffer:
 
     @property
     def has_content(self) -> bool:
-        """Whether anything was ever logged or shown."""
+        """Return whether anything was ever logged or shown."""
         return bool(self.written or self._progress)
 
     def add(self, at_ms: int, level: str, text: str) -> None:

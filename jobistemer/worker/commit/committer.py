@@ -59,7 +59,7 @@ class FinishedQueue:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no attempt is there to be taken."""
+        """Return whether no attempt is there to be taken."""
         return self._ended.empty()
 
     def take(self, limit: int, wait_s: float = WAIT_S) -> list[Attempt]:

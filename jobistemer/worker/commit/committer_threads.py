@@ -45,11 +45,11 @@ class CommitterThreads:
 
     @property
     def done(self) -> int:
-        """How many attempts they have recorded so far."""
+        """Return the number of attempts recorded so far."""
         counts = self.counts
         return sum(counts[state] for state in AttemptState)
 
     @property
     def counts(self) -> Counter[str]:
-        """What they have recorded so far: attempts by their state, and `stale` ones, which others had ended."""
+        """Return the attempts recorded so far, counted by state; `stale` counts those that others had ended."""
         return sum((each.counts for each in self._all), Counter[str]())

@@ -103,7 +103,7 @@ class ContextTools:
 
     @property
     def has_effects(self) -> bool:
-        """Whether the end of the attempt has to carry more than an outcome."""
+        """Return whether the end of the attempt has to carry more than an outcome."""
         return bool(self._transaction) or self.log_buffer.has_content
 
     @property
