@@ -185,7 +185,7 @@ class Context(DurableMethods, AttemptInfo, frozen=True, kw_only=True):
 
     @property
     def cancel_reason(self) -> str:
-        """Return why the run was cancelled, as was said; empty while nobody has cancelled it. Asks the server each time."""
+        """Return why the run was cancelled; empty while nobody has cancelled it. Asks the server each time."""
         return self.tools.find_cancel_reason()
 
     @property
