@@ -28,7 +28,7 @@ from jobistemer.runtime.hooks import call_hooks
 from jobistemer.runtime.offload import offload
 from jobistemer.store.calls import runs
 from jobistemer.store.calls.runs import MAX_RUNS_PER_CALL
-from jobistemer.store.database import CLOCK_MAX_AGE_S, Database
+from jobistemer.store.database import CLOCK_MAX_AGE_S, Database, compare_identity
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.scripts import Reply, ScriptCall
@@ -102,6 +102,8 @@ class Producer:
             now_ms = namespace.read_clock() if silent else namespace.clock.now_ms()
             prepared = self._prepare(request, now_ms, add_headers)
             database = namespace.only_shard or namespace.for_id(prepared.shard)
+            if silent:
+                compare_identity(database)
             if isinstance(request.single, Debounce):
                 reply = run_debounce(database, request.single, prepared.message, prepared.lock)
             else:
@@ -121,6 +123,8 @@ class Producer:
             )
             prepared = self._prepare(request, now_ms, add_headers)
             database = namespace.async_shard(namespace.for_id(prepared.shard))
+            if silent:
+                await database.compare_identity()
             if isinstance(request.single, Debounce):
                 reply = await run_debounce_async(database, request.single, prepared.message, prepared.lock)
             else:
@@ -136,6 +140,7 @@ class Producer:
         waiting = iter(requests)
         prepare = self._prepare_with_hooks if self._hooks.enqueueing else self._prepare
         while batch := list(islice(waiting, BATCH)):
+            silent = self.namespace.clock.age_s > LONG_SILENCE_S
             now_ms = self._now_ms()
             prepared = [prepare(request, now_ms) for request in batch]
             by_shard: defaultdict[Database, list[PreparedCall]] = defaultdict(list)
@@ -143,6 +148,8 @@ class Producer:
                 by_shard[self.namespace.for_id(each.shard)].append(each)
             replies: dict[str, Reply] = {}
             for database, part in by_shard.items():
+                if silent:
+                    compare_identity(database)
                 replies |= _send_to_shard(database, part)
             for each in prepared:
                 yield self._finish(each, replies[each.message.run])

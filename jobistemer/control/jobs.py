@@ -13,6 +13,7 @@ from jobistemer.core import ids
 from jobistemer.core.checks import LONGEST_AUTHOR, check_whole, show
 from jobistemer.core.durations import instant_ms
 from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob
+from jobistemer.core.reads.summaries import has_ended_itself
 from jobistemer.core.runs.records import JobChange
 from jobistemer.core.safe_text import make_storable
 from jobistemer.core.unreadable import Unreadable
@@ -146,8 +147,14 @@ class JobControl(JobDefinitions):
         return has_live_occurrence(database, stored.job.id)
 
     def next_run(self, name: str) -> datetime | None:
-        """Return the next due instant of a job, None when there is none. Raises UnknownJob."""
-        return self.find(name).job.schedule.next_after(datetime.fromtimestamp(self._now_ms() // 1000, UTC))
+        """Return the next due instant of a job, None when there is none or the job has ended itself by `Done`.
+
+        Raises UnknownJob.
+        """
+        stored = self.find(name)
+        if has_ended_itself(stored.paused):
+            return None
+        return stored.job.schedule.next_after(datetime.fromtimestamp(self._now_ms() // 1000, UTC))
 
     def occurrences_between(self, name: str, start: datetime, end: datetime) -> list[datetime]:
         """Return the instants at which a job is due after `start` and up to `end`, by its current version, in UTC.

@@ -14,7 +14,7 @@ TONES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("queued", "scheduled", "suspended", "waiting", "POSTPONED"), "wait"),
     **dict.fromkeys(("missed", "paused", "draining", "quiet", "warning", "stranger", "CHANGED", "OLDER"), "warn"),
     **dict.fromkeys(("failed", "failed_stale", "dead", "timed_out", "hole", "double", "fault", "REMOVED"), "bad"),
-    **dict.fromkeys(("skipped", "compressed", "canceled", "over"), "mute"),
+    **dict.fromkeys(("skipped", "compressed", "canceled", "over", "ended"), "mute"),
     "lost": "lost",
 }
 """The tone of each state; a terminal and a browser choose a colour for it. The word always stands beside the colour."""

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import redis
 from redis.exceptions import NoPermissionError, NoScriptError
 
-from jobistemer.store.clock import Clock
-from jobistemer.store.database import TIME, explain_refusal, read_reply, read_time_ms
+from jobistemer.core.errors import ServerRefused
+from jobistemer.store.database import TIME, Database, explain_refusal, learn_identity, read_reply, read_time_ms
 from jobistemer.store.errors import translate_error
-from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.store.server.deadline import until_deadline
 from jobistemer.store.server.shared_calls import SharedCalls
 
 
 class AsyncDatabase:
-    """A shard for asyncio, on a client of its own; the calls are the same values."""
+    """A shard for asyncio, on a client of its own; the calls are the same values.
 
-    def __init__(
-        self,
-        shared: SharedCalls,
-        keys: Keys,
-        clock: Clock,
-        address: str,
-    ) -> None:
+    database: the same shard for callers that wait. It has the keys and the clock, and knows the identity of the shard.
+    """
+
+    def __init__(self, shared: SharedCalls, database: Database) -> None:
         self._shared = shared
-        self.keys = keys
-        self.clock = clock
-        self.address = address
+        self._database = database
+        self.keys = database.keys
+        self.clock = database.clock
+        self.address = database.address
 
     async def read_clock(self) -> int:
         """Ask the server for its time, correct the clock by it, and return it in milliseconds."""
@@ -40,6 +38,11 @@ class AsyncDatabase:
             raise translate_error(error, self.address) from error
         self.clock.correct(read_time_ms(answer))
         return self.clock.now_ms()
+
+    async def compare_identity(self) -> None:
+        """Ask for the identity of the shard and compare it, as `compare_identity` does."""
+        with suppress(ServerRefused):
+            learn_identity(self._database, await self.ask("GET", self.keys.identity))
 
     async def call(self, call: ScriptCall) -> Reply:
         """Execute one call. Raises NotConnected or ServerRefused."""

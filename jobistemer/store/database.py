@@ -14,7 +14,7 @@ from typing import Any, Final
 import redis
 from redis.exceptions import NoPermissionError, NoScriptError
 
-from jobistemer.core.errors import JobistemerError
+from jobistemer.core.errors import JobistemerError, ServerRefused
 from jobistemer.store.acl import PRODUCER
 from jobistemer.store.clock import Clock
 from jobistemer.store.errors import is_wrong_type, translate_error
@@ -161,7 +161,7 @@ class Database:
             self.clock.correct(read_time_ms(time))
         # The rule of a user may be older than this question; then nothing is known.
         if not isinstance(identity, redis.RedisError):
-            _compare_identity(self, identity)
+            learn_identity(self, identity)
         return answers
 
     def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
@@ -272,7 +272,15 @@ def _mend_answers(
             answers[index] = answer
 
 
-def _compare_identity(database: Database, found: bytes | None) -> None:
+def compare_identity(database: Database) -> None:
+    """Ask for the identity of a shard and compare it, as `call` does along with a call. Raises NotConnected."""
+    # The rule of a user may be older than this question; then nothing is known.
+    with suppress(ServerRefused):
+        learn_identity(database, database.ask("GET", database.keys.identity))
+
+
+def learn_identity(database: Database, found: bytes | None) -> None:
+    """Log that a shard has another identity than this process has read before."""
     known, database.identity = database.identity, found
     if known is not None and known != found:
         log.error(

@@ -118,7 +118,7 @@ class Namespace:
     def async_shard(self, database: Database) -> AsyncDatabase:
         """Return a shard on a client of the running event loop."""
         shared = self.server.shared_calls(database.keys.tag)
-        return AsyncDatabase(shared, database.keys, database.clock, database.address)
+        return AsyncDatabase(shared, database)
 
     def read_clock(self) -> int:
         """Ask the server for its time, correct the clock by it, and return it in milliseconds."""

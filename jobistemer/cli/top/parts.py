@@ -103,6 +103,8 @@ def _job_rows(snapshot: TopSnapshot) -> list[Row]:
 def _job_state(job: JobSummary, now_ms: int) -> Text:
     if job.unreadable:
         return tables.style_state("unreadable")
+    if job.has_ended:
+        return tables.style_state("ended")
     return tables.style_state("paused" if job.is_paused(now_ms) else "running" if job.live else "waiting")
 
 

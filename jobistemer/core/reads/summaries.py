@@ -7,6 +7,14 @@ import msgspec
 from jobistemer.core.runs.message import Message
 from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
 
+ENDED_ITSELF = "ended by its task "
+"""How the pause of a job begins that has ended itself by `Done`."""
+
+
+def has_ended_itself(paused: str) -> bool:
+    """Return whether a job with this pause has ended itself by `Done`: no instant is left until it is resumed."""
+    return paused.startswith(ENDED_ITSELF)
+
 
 class JobSummary(msgspec.Struct, frozen=True):
     """One registered job; times are Unix milliseconds, next_due is None when no instant is left.
@@ -31,6 +39,11 @@ class JobSummary(msgspec.Struct, frozen=True):
     def is_paused(self, now_ms: int) -> bool:
         """Return whether its instants are recorded as skipped at `now_ms`."""
         return bool(self.paused) and (not self.paused_until or self.paused_until > now_ms)
+
+    @property
+    def has_ended(self) -> bool:
+        """True if a handler has ended the job by `Done`."""
+        return has_ended_itself(self.paused)
 
 
 class QueueSummary(msgspec.Struct, frozen=True):

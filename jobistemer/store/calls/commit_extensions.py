@@ -14,6 +14,7 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.options import complete_options
 from jobistemer.core.planning.plan import build_completion_run
+from jobistemer.core.reads.summaries import ENDED_ITSELF
 from jobistemer.core.runs.dead_letter import build_letter_message
 from jobistemer.core.runs.fan_in import build_waiters
 from jobistemer.core.runs.message import WIRE_VERSION, Message, TaskRef, encode_message
@@ -107,7 +108,7 @@ def _end_schedule(keys: Keys, message: Message, slot: TaskRef, ended: EndedAttem
     why = ended.outcome.done[:MAX_REASON]
     return script("end_schedule")(
         (keys.run(message.run), keys.job(slot.job), keys.audit(slot.job)),
-        (f"ended by its task {message.handler}: {why}", ended.ended_at, message.handler, f"{why} ({message.run})"),
+        (f"{ENDED_ITSELF}{message.handler}: {why}", ended.ended_at, message.handler, f"{why} ({message.run})"),
     )
 
 

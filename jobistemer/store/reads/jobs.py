@@ -13,7 +13,7 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import decode_job_name
 from jobistemer.core.planning.plan import NEVER
-from jobistemer.core.reads.summaries import DelayedRun, JobSummary
+from jobistemer.core.reads.summaries import DelayedRun, JobSummary, has_ended_itself
 from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
 from jobistemer.core.schedules import describe
 from jobistemer.core.unreadable import LAST_MS, Unreadable, read_value, to_ms, to_text
@@ -201,7 +201,7 @@ def _build_summary(
         description=stored.job.description,
         paused=stored.paused,
         paused_until=stored.paused_until,
-        next_due=next_due,
+        next_due=None if has_ended_itself(stored.paused) else next_due,
         live=part[1],
         queued=part[2],
         last=last,

@@ -129,7 +129,8 @@ def job_page(request: Request) -> Response:
         request, HISTORY_PER_PAGE, lambda offset, limit: jobs.list_history(database, job.id, offset, limit)
     )
     items = _read_history(database, list(page.rows))
-    upcoming, zone = _next_instants(job, now_ms), str(getattr(job.schedule, "timezone", ""))
+    upcoming = [] if summary.has_ended else _next_instants(job, now_ms)
+    zone = str(getattr(job.schedule, "timezone", ""))
     return dashboard.render(
         request,
         "job.html",

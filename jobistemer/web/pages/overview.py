@@ -7,7 +7,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from jobistemer.core.reads.summaries import JobSummary, QueueSummary, TickerSummary, WorkerSummary
+from jobistemer.core.reads.summaries import JobSummary, QueueSummary, TickerSummary, WorkerSummary, has_ended_itself
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import OccurrenceState
 from jobistemer.core.text import format_duration, pluralize
@@ -115,7 +115,7 @@ def find_notices(overview: Overview, now_ms: int) -> list[Notice]:
     by_itself = sorted(job.name for job in overview.jobs if job.is_paused(now_ms) and paused_itself(job))
     if by_itself:
         found.append(_name_jobs("bad", "Paused themselves after failures:", "paused", by_itself))
-    paused = sorted(job.name for job in overview.jobs if job.is_paused(now_ms) and not paused_itself(job))
+    paused = sorted(job.name for job in overview.jobs if job.is_paused(now_ms) and _was_paused(job))
     if paused:
         found.append(_name_jobs("warn", f"{pluralize(len(paused), 'paused job')}:", "paused", paused))
     held = [queue.name for queue in overview.queues if queue.paused or queue.draining]
@@ -123,6 +123,10 @@ def find_notices(overview: Overview, now_ms: int) -> list[Notice]:
         names = tuple((each, f"/runs?queue={quote_segment(each)}") for each in held[:MAX_NAMES])
         found.append(Notice("warn", "Paused or draining queues:", "/queues", names, len(held) - len(names)))
     return found
+
+
+def _was_paused(job: JobState | JobSummary) -> bool:
+    return not paused_itself(job) and not has_ended_itself(job.paused)
 
 
 def paused_itself(job: JobState | JobSummary) -> bool:

@@ -15,7 +15,7 @@ from jobistemer.store.reads import jobs
 from tests.support.apps import drain_queues, shard_of
 from tests.support.dashboard_client import DashboardClient, HtmlPage
 from tests.support.lifecycle import build_ended, fetch, fetch_one, finish
-from tests.support.sample_data import record_beat
+from tests.support.sample_data import declare_shop, record_beat
 from tests.support.step_system import StepWorker
 
 
@@ -294,3 +294,17 @@ def test_an_occurrence_shows_the_steps_of_its_tasks_in_their_bars(visitor, app):
     assert 'class="part good"' in page
     assert 'class="part sleep"' in page
     assert "sleep sleep-1: waiting" in page
+
+
+def test_a_job_that_has_ended_itself_is_shown_as_ended_without_next_instants(app, visitor):
+    declare_shop(app).deploy()
+    app.control.trigger("hostile")
+    done = build_ended(fetch_one(shard_of(app)), done="all imported")
+    finish(shard_of(app), done, app.control.find("hostile").job)
+    page = HtmlPage(visitor.look("/jobs/hostile")).text
+    assert "ended by its task hostile: all imported" in page
+    assert "none: the job has ended itself; Resume lets it fire again" in page
+    assert "ended" in HtmlPage(visitor.look("/jobs")).text
+    overview = HtmlPage(visitor.look("/")).text
+    assert "ended by its task" not in overview
+    assert "1 paused job" not in overview

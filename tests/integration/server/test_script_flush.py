@@ -54,7 +54,7 @@ def test_what_one_call_of_many_is_refused_for_does_not_touch_the_others(database
 
 async def awaited(url, database):
     server = Server(url)
-    other = AsyncDatabase(server.shared_calls(database.keys.tag), database.keys, database.clock, url)
+    other = AsyncDatabase(server.shared_calls(database.keys.tag), database)
     try:
         return await other.call(enqueueing(database, "run_1"))
     finally:

@@ -178,3 +178,25 @@ def _print(table):
     console = Console(width=400, file=io.StringIO())
     console.print(table)
     return console.file.getvalue()
+
+
+def test_a_job_that_has_ended_itself_has_no_next_instants_and_says_how_it_is_taken_back(cli, deployed, shard):
+    deployed.control.trigger("nightly")
+    done = build_ended(fetch_one(shard), done="all imported")
+    finish(shard, done, deployed.control.find("nightly").job)
+    why = "ended by its task nightly: all imported"
+    back = f"none: {why}; `jobistemer job resume nightly` lets it fire again"
+    assert told(cli("job", "show", "nightly", "--json"))["next"] == []
+    shown = " ".join(cli("job", "show", "nightly").stdout.split())
+    assert f"state {why}" in shown
+    assert back in shown
+    assert told(cli("job", "next", "nightly", "--json")) == []
+    assert back in cli("job", "next", "nightly").stdout
+    (listed,) = [each for each in told(cli("job", "list", "--json")) if each["name"] == "nightly"]
+    assert listed["next_due"] is None
+    assert "ended" in cli("job", "list").stdout
+    assert deployed.control.next_run("nightly") is None
+
+    assert cli("job", "resume", "nightly").exit_code == 0
+    assert len(told(cli("job", "show", "nightly", "--json"))["next"]) == 5
+    assert deployed.control.next_run("nightly") is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
+from shlex import quote
 from typing import NamedTuple
 
 import click
@@ -23,7 +24,7 @@ from jobistemer.core.jobs.effective_options import find_effective_options
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.options import EffectiveOption, Options
 from jobistemer.core.jobs.retries import RetryPolicy
-from jobistemer.core.reads.summaries import JobSummary
+from jobistemer.core.reads.summaries import JobSummary, has_ended_itself
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.text import first_line, format_duration
 from jobistemer.store.reads import jobs
@@ -94,7 +95,7 @@ def show_command(session: Session, name: str) -> None:
         raise UnknownJob(f"job {name!r} was removed at this moment")
     # A custom schedule that is not registered in this process: all else of the job is shown.
     try:
-        instants = _next_instants(job, session.now_ms, 5)
+        instants = [] if summary.has_ended else _next_instants(job, session.now_ms, 5)
     except InvalidSchedule as error:
         instants, summary = [], msgspec.structs.replace(summary, unreadable=str(error))
     details = JobDetails(summary, instants, job)
@@ -122,8 +123,11 @@ def options_command(session: Session, name: str, task: str) -> None:
 @with_session
 def next_command(session: Session, name: str, count: int) -> None:
     """Show the next due instants of a job."""
-    job = JobControl(session.namespace).find(name).job
-    instants = _next_instants(job, session.now_ms, count)
+    stored = JobControl(session.namespace).find(name)
+    if has_ended_itself(stored.paused):
+        session.print_answer([], lambda: _describe_end(name, stored.paused))
+        return
+    instants = _next_instants(stored.job, session.now_ms, count)
     session.print_answer(instants, lambda: _instants_table(instants, session.now_ms))
 
 
@@ -134,6 +138,10 @@ def _options_table(found: Mapping[str, Mapping[str, EffectiveOption]]) -> Render
         for option, effective in options.items()
     ]
     return tables.table(("task", "option", "value", "set by"), rows)
+
+
+def _describe_end(name: str, paused: str) -> str:
+    return f"none: {paused}; `jobistemer job resume {quote(name)}` lets it fire again"
 
 
 def _next_instants(job: Job, now_ms: int, count: int) -> list[datetime]:
@@ -160,6 +168,8 @@ def _jobs_table(found: list[JobSummary], now_ms: int) -> RenderableType:
 def _describe_state(summary: JobSummary, now_ms: int) -> tables.Cell:
     if summary.unreadable:
         return tables.style_state("unreadable")
+    if summary.has_ended:
+        return tables.style_state("ended")
     return tables.style_state("paused") if summary.is_paused(now_ms) else _describe_activity(summary)
 
 
@@ -186,7 +196,7 @@ def _instants_table(instants: list[datetime], now_ms: int) -> RenderableType:
 def _details(details: JobDetails, now_ms: int) -> RenderableType:
     summary, job = details.summary, details.definition
     policies = f"overlap {job.overlap}, recovery {job.recovery}, on failure {job.failure}, grace {job.grace_s:g} s"
-    never = summary.unreadable or "never"
+    never = summary.unreadable or (_describe_end(summary.name, summary.paused) if summary.has_ended else "never")
     properties = tables.properties(
         (
             ("job", summary.name),
