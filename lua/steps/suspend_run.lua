@@ -1,6 +1,7 @@
 --[[
 suspend_run: end an attempt whose handler sleeps or waits. The run has no attempt from here on; it goes on at its time,
-or before it when the signal comes that it waits for. One that has come meanwhile sends the run to its stream at once.
+or before it when the signal comes that it waits for, or the last run of the group ends. What has come meanwhile sends
+the run to its stream at once.
 
 USES read_from delay_member find_signal
 KEYS
@@ -11,6 +12,7 @@ KEYS
   wake        channel  {ns:shard}:wake                   gets a message when nothing is due earlier
   steps       hash     {ns:shard}:steps:<run_id>         gets the records
   questions   zset     {ns:shard}:questions              gets the run when it asks people, by the ms of its question
+  part        hash     {ns:shard}:group:<group_id>       the group that it waits for: gets the number of its runs
   occurrence  hash     {ns:shard}:occurrence:<occ_id>    optional, or the run's group: read, was it halted meanwhile?
 ARGV
   entry        str  the stream entry
@@ -25,7 +27,8 @@ ARGV
   due_at       int  ms at which it goes on
   keep_ms      int  how long the attempt's record is kept
   note         str  why it waits, for people
-  wait         str  name of the signal that it waits for; empty for none
+  wait         str  name of the signal that it waits for; empty for none; `:` and its id for a group
+  members      int  how many runs that group has, 0 without one
   question     str  JSON of what it asks people; empty for nothing
   snoozes      int  how often it has been put off
   count        int  how many records of steps follow, at most 100
@@ -40,11 +43,11 @@ OUT
 KEEPS I3 I4 I5 I6 I7 I9
 ]]
 local stream, run, attempt, delayed, wake, steps = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local questions, occurrence = KEYS[7], KEYS[8]
+local questions, part, occurrence = KEYS[7], KEYS[8], KEYS[9]
 local entry, run_id, place, state, worker, message = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local next_number, crashes, ended_at, due_at, keep_ms = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
-local note, wait, question, snoozes, count = ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16]
-local next_args = read_from(ARGV, 17)
+local note, wait, members, question = ARGV[12], ARGV[13], tonumber(ARGV[14]), ARGV[15]
+local snoozes, count, next_args = ARGV[16], ARGV[17], read_from(ARGV, 18)
 
 local records = {next_args(2 * math.min(tonumber(count), 100))}
 
@@ -56,6 +59,7 @@ end
 -- A key of the wrong type ends the script here, while the entry is still there for the next send.
 redis.call('HLEN', steps)
 redis.call('HLEN', attempt)
+local ended = members > 0 and tonumber(redis.call('HGET', part, 'done') or 0) or 0
 if redis.call('XACK', stream, 'workers', entry) == 0 then
   local before = redis.call('HMGET', attempt, 'state', 'worker')
   return before[1] == 'suspended' and before[2] == worker and 'DONE' or 'STALE'
@@ -66,7 +70,7 @@ redis.call('HSET', attempt, next_args())
 redis.call('PEXPIRE', attempt, keep_ms)
 if #records > 0 then redis.call('HSET', steps, unpack(records)) end
 if snoozes ~= '0' then redis.call('HSET', run, 'snoozes', snoozes) end
-if find_signal(known[3], wait) then
+if find_signal(known[3], wait) or (members > 0 and ended >= members) then
   -- The stream exists: the entry that was acknowledged just now was in it.
   local again = redis.call('XADD', stream, '*', 'm', message, 'n', next_number, 'c', crashes)
   redis.call('HSET', run, 'state', 'pending', 'entry', again, 'attempt', next_number, 'crashes', crashes)
@@ -75,6 +79,7 @@ end
 redis.call('HSET', run, 'state', state, 'entry', '', 'message', message, 'attempt', next_number,
   'crashes', crashes, 'due_at', due_at, 'note', note)
 if wait ~= '' then redis.call('HSET', run, 'wait', wait) end
+if members > 0 and redis.call('EXISTS', part) == 1 then redis.call('HSET', part, 'total', members) end
 if question ~= '' then
   redis.call('HSET', run, 'question', question)
   redis.call('ZADD', questions, ended_at, run_id)

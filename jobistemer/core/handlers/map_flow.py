@@ -1,4 +1,4 @@
-"""The flow of a step whose work is done by many runs: they are added, and looked after until all of them have ended."""
+"""The flow of a step whose work is done by many runs: they are added, and their parent is suspended until all end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from jobistemer.core.handlers.step_host import Flow, StepUpdate
 from jobistemer.core.runs.settle import Suspension
 from jobistemer.core.runs.steps import MAP, StepRecord
 
-FIRST_LOOK_MS, LONGEST_LOOK_MS = 1_000, 60_000
-"""The pauses between two looks at the runs: each is twice as long as the one before."""
+LOOK_MS = 60_000
+"""A run that waits for others looks after them so often in any case: the worker that was to wake it may have died."""
 
 
 class PartMapper(Protocol):
@@ -42,22 +42,23 @@ def step_map(
     flows.check_ending()
     if record is None:
         group, count = yield ("call", mapper.start_part, (task, items, failure, number), {}, None)
-        # In the cursor: which group it is, how many runs it has, and how often they were looked after.
+        # In the cursor: which group it is, how many runs it has, and how often they were looked after (older releases).
         cursor, began = _write(group, count, 0), host.now_ms()
         record = StepRecord(MAP, journal.place_of(identity), 0, journal.attempt, began, cursor=cursor)
         records = journal.write(identity, record)
         yield ("record", StepUpdate(records))
         journal.keep(records)
     group, count, looks = msgspec.json.decode(record.cursor, type=tuple[str, int, int])
-    while (found := (yield ("call", mapper.collect_part, (group, count), {}, None))) is None:
-        pause = min(FIRST_LOOK_MS << min(looks, 10), LONGEST_LOOK_MS)
+    # A group of no runs is on no record.
+    while (found := (yield ("call", mapper.collect_part, (group, count), {}, None)) if count else []) is None:
         looks += 1
-        due_at = host.now_ms() + pause
+        due_at = host.now_ms() + LOOK_MS
         record = msgspec.structs.replace(record, cursor=_write(group, count, looks), due_at=due_at)
-        if pause >= host.shortest_suspension_ms:
-            records = journal.write(identity, record)
-            flows.suspend(Suspension(due_at, f"waits for the {count} runs of step {identity}", records=records))
-        yield ("sleep", pause / 1000)
+        if host.shortest_suspension_ms > LOOK_MS:
+            yield ("sleep", LOOK_MS / 1000)
+            continue
+        records, reason = journal.write(identity, record), f"waits for the {count} runs of step {identity}"
+        flows.suspend(Suspension(due_at, reason, records=records, group=group, members=count))
     values = _read_results(identity, found, failure)
     value = msgspec.Raw(msgspec.json.encode(values))
     if len(bytes(value)) > host.result_bytes:

@@ -56,12 +56,14 @@ class GroupMember(msgspec.Struct, frozen=True, omit_defaults=True):
     """The membership of a run in a group, by index.
 
     A group has the id of its reducer's run. That run waits until the members have ended and goes to `place`
-    (queue:priority) then.
+    (queue:priority) then. parent: the run that is suspended until the members have ended, empty for none; it is the one
+    that goes to `place` then.
     """
 
     group: str
     index: int
     place: str = f"default:{DEFAULT_PRIORITY}"
+    parent: str = ""
 
 
 class Undoing(msgspec.Struct, frozen=True, omit_defaults=True):

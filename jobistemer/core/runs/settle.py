@@ -16,9 +16,10 @@ class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
     """The wait of a run whose handler has ended its attempt by itself.
 
     due_at: Unix ms at which the run goes on, if nothing wakes it before; after_ms: the same, from the attempt's end on.
-    reason: for people. wait: the name of the signal that wakes it, empty for none. records: what its steps have
-    written last, by name. question: JSON of what people are asked, empty for nothing. is_snooze: the handler has raised
-    Snooze. is_interrupt: the worker ends; the run goes back to its stream at once, and its attempt does not count.
+    reason: for people. wait: the name of the signal that wakes it, empty for none. group: the group whose last end
+    wakes it; members: how many runs that has. records: what its steps have written last, by name. question: JSON of
+    what people are asked, empty for nothing. is_snooze: the handler has raised Snooze. is_interrupt: the worker
+    ends; the run goes back to its stream at once, and its attempt does not count.
     """
 
     due_at: int
@@ -29,6 +30,8 @@ class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
     question: bytes = b""
     is_snooze: bool = False
     is_interrupt: bool = False
+    group: str = ""
+    members: int = 0
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -8,6 +8,7 @@ from typing import Any
 from jobistemer.core import ids
 from jobistemer.core.runs.message import GroupMember, TaskRef
 from jobistemer.core.states import AttemptState
+from jobistemer.store.calls.durable.steps import wake_parent
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.keys import DAY_MS, Keys
@@ -71,6 +72,12 @@ def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
     for delivery, outcome, _, _, started_at, ended_at, *_ in ended:
         args += (delivery.attempt, started_at, ended_at, outcome.result, delivery.message.handler)
     return ScriptCall(script("commit_successes"), tuple(touched), tuple(args))
+
+
+def find_wakes(keys: Keys, members: Sequence[GroupMember]) -> list[ScriptCall]:
+    """Return the calls that wake the runs which wait for the groups of these members, once for each group."""
+    waited_for = {each.group: each for each in members if each.parent}
+    return [wake_parent(keys, each) for each in waited_for.values()]
 
 
 def _commit_members(keys: Keys, members: Sequence[tuple[EndedAttempt, GroupMember]]) -> ScriptCall:

@@ -20,7 +20,7 @@ from jobistemer.core.runs.fan_in import build_waiters
 from jobistemer.core.runs.message import WIRE_VERSION, Message, TaskRef, encode_message
 from jobistemer.core.runs.settle import FinalState
 from jobistemer.store.calls import groups, outcome_counts
-from jobistemer.store.calls.durable.steps import expire_steps
+from jobistemer.store.calls.durable.steps import expire_steps, wake_parent
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.keys import Keys, place
@@ -66,6 +66,8 @@ def extension_calls(
         return (*calls, *(groups.seal_group(keys, message.run, each, ended.ended_at) for each in waiters))
     if message.member is not None:
         calls.append(groups.count_member(keys, message.run, message.member))
+        if message.member.parent:
+            calls.append(wake_parent(keys, message.member))
     if _has_on_dead(message, over):
         calls.append(_enqueue_on_dead(keys, message, ended.ended_at))
     if message.task_ref is not None and job is not None:

@@ -78,13 +78,15 @@ class FanOut:
         return self.add_part(name, encode_items(name, self._handlers.get(name), items), failure, number)
 
     def add_part(self, name: str, payloads: Iterable[msgspec.Raw], failure: str, number: int) -> tuple[str, int]:
-        """Add a run for each payload of a step. No reducer waits for them: the handler looks after them itself."""
+        """Add a run for each payload of a step. No reducer waits for them: their parent is suspended until then."""
         # The groups of steps are numbered from the top, those of `ctx.map` from the bottom.
         number = MAX_MAPS - number
         if number < self._attempt.groups_made:
             raise Conflict(f"ctx.map and ctx.step_map were called more than {MAX_MAPS} times: map runs that map")
         group = ids.reducer_run_id(self._attempt.delivery.message.run, number)
-        children = self._compose_children(name, payloads, GroupMember(group, 0))
+        parent = self._attempt.delivery.message
+        member = GroupMember(group, 0, place(parent.queue, parent.priority), parent.run)
+        children = self._compose_children(name, payloads, member)
         return group, self._add_all(children, self._choose_strategy(failure), number)
 
     def collect_part(self, group: str, count: int) -> list[bytes | None] | None:
@@ -131,7 +133,7 @@ class FanOut:
         options["headers"] = self._attempt.delivery.message.headers
         now_ms = self._attempt.database.clock.now_ms()
         for index, payload in enumerate(payloads):
-            own = GroupMember(member.group, index, member.place)
+            own = GroupMember(member.group, index, member.place, member.parent)
             yield compose_message(
                 ids.child_run_id(member.group, index), name, now_ms, payload=payload, member=own, **options
             )

@@ -725,6 +725,26 @@ def test_a_step_of_many_runs_gives_their_results_in_order_and_is_not_repeated(ap
     assert jobs.assert_step(run, "squares").kind == "map"
 
 
+def test_a_step_of_many_runs_goes_on_as_soon_as_the_last_of_them_has_ended(app, jobs):
+    @app.task
+    def part(number: int) -> int:
+        return number
+
+    @app.task(retry=NO_RETRIES)
+    def broken(number: int) -> int:
+        raise Fail("no such page")
+
+    @app.task
+    def work(ctx: Context) -> list[int]:
+        found = [len(ctx.step_map(f"of {count}", part, range(count))) for count in (0, 1, 150)]
+        return [*found, len(ctx.step_map("broken", broken, range(3), failure="continue"))]
+
+    run = work.enqueue()
+    jobs.run_until_idle(raise_on_failure=False)
+    # The clock of the kit stands still: nothing was waited for.
+    assert run.result() == [0, 1, 150, 3]
+
+
 @pytest.mark.parametrize("failure", ["retry_on_failure", "continue"])
 def test_a_run_of_a_step_that_fails_fails_the_step_unless_it_may(app, jobs, failure):
     @app.task(retry=NO_RETRIES)

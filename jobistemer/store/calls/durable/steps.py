@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.runs.message import WIRE_VERSION, Delivery, Message, Undoing, encode_message
+from jobistemer.core.runs.message import WIRE_VERSION, Delivery, GroupMember, Message, Undoing, encode_message
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.runs.settle import FinalState, Suspension
 from jobistemer.core.runs.steps import UNDO_MARK
@@ -63,6 +63,8 @@ def suspend_run(keys: Keys, ended: EndedAttempt, why: Suspension, keep_ms: int, 
             keys.wake,
             keys.steps(message.run),
             keys.questions,
+            # Any key where there is no group: it is not used.
+            keys.group(why.group or message.run),
             *halt_keys(keys, message),
         ),
         (
@@ -78,13 +80,27 @@ def suspend_run(keys: Keys, ended: EndedAttempt, why: Suspension, keep_ms: int, 
             why.due_at or ended.ended_at + why.after_ms,
             keep_ms,
             why.reason[:200],
-            why.wait,
+            why.wait or build_group_wait(why.group),
+            why.members,
             why.question,
             later.snoozes,
             len(why.records),
             *(part for pair in why.records.items() for part in pair),
             *fields,
         ),
+    )
+
+
+def build_group_wait(group: str) -> str:
+    """Return what the record of a run says that waits for a group; names of signals do not begin with a colon."""
+    return f":{group}" if group else ""
+
+
+def wake_parent(keys: Keys, member: GroupMember) -> ScriptCall:
+    """Build the call that wakes the run which is suspended until a group has ended, when it has."""
+    return script("wake_parent")(
+        (keys.group(member.group), keys.run(member.parent), keys.stream(member.place), keys.streams, keys.delayed),
+        (member.parent, member.place, build_group_wait(member.group)),
     )
 
 
