@@ -7,39 +7,15 @@ import click
 from jobistemer.app.loading import load_app
 from jobistemer.cli.commands.dashboard import DEFAULT_PORT, is_installed
 from jobistemer.cli.session import one_line_errors
+from jobistemer.cli.worker_options import slot_options
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.settings import WorkerSettings
 from jobistemer.dev.session import DevSession, SessionOptions
-
-_DEFAULTS = WorkerSettings()
 
 
 @click.command("dev")
 @click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
 @click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="Number of worker processes.")
-@click.option(
-    "-c",
-    "--concurrency",
-    type=int,
-    default=_DEFAULTS.concurrency,
-    show_default=True,
-    help="Task runs at a time in each worker.",
-)
-@click.option(
-    "-Q",
-    "--queues",
-    default=None,
-    metavar="NAME[:WEIGHT],…",
-    help="Queues that the workers serve; by default those that the app declares, and `default`.",
-)
-@click.option(
-    "--lease",
-    type=float,
-    default=_DEFAULTS.lease_s,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time without a heartbeat after which other workers take over the runs of a worker.",
-)
+@slot_options
 @click.option("--seconds", type=float, metavar="SECONDS", help="End after so many seconds; by default at Ctrl-C.")
 @click.option("--url", help="URL of the server to use, by default an embedded one.")
 @click.option(

@@ -23,6 +23,7 @@ from jobistemer.cli.health_options import (
 from jobistemer.cli.permission_options import permission_options
 from jobistemer.cli.process_options import CONTEXT_SETTINGS, ConfiguredCommand, process_options
 from jobistemer.cli.session import one_line_errors, options_checked, with_server
+from jobistemer.cli.worker_options import bound_options, recycling_options, slot_options
 from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.errors import StartFailed, WornOut
 from jobistemer.core.settings import WorkerSettings, parse_queues
@@ -53,78 +54,10 @@ def supervisor_options(function: F) -> F:
     return processes(watch(function))
 
 
-def recycling_options(function: F) -> F:
-    """Add the limits after which a process ends and a new one takes its place, as fields of WorkerSettings."""
-    for flag, field, unit, text in (
-        ("--child-max-memory", "child_max_memory_mib", "MIB", "Memory (MiB) that a child process may use."),
-        ("--child-max-runs", "child_max_runs", "N", "Replace a child process after N runs."),
-        ("--max-memory", "max_memory_mib", "MIB", "End in order when the worker uses so much memory (MiB)."),
-        ("--max-runs", "max_runs", "N", "End in order after N runs."),
-    ):
-        function = click.option(flag, field, type=int, default=0, metavar=unit, help=f"{text} 0 for no limit.")(
-            function
-        )
-    return function
-
-
 @click.command("jobistemer-worker", cls=ConfiguredCommand, context_settings=CONTEXT_SETTINGS)
 @click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
-@click.option(
-    "-c",
-    "--concurrency",
-    type=int,
-    default=_DEFAULTS.concurrency,
-    show_default=True,
-    help="Number of task runs at a time.",
-)
-@click.option(
-    "-Q",
-    "--queues",
-    default=None,
-    metavar="NAME[:WEIGHT],…",
-    help="Queues to serve, such as critical:6,default:3; without weights, in strict order. By default the queues that "
-    "the app declares, and `default`, in turn.",
-)
-@click.option(
-    "--lease",
-    type=float,
-    default=_DEFAULTS.lease_s,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time without a heartbeat after which other workers take over its runs.",
-)
-@click.option(
-    "--grace",
-    type=float,
-    default=_DEFAULTS.grace_s,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time that runs in flight have to end after SIGTERM.",
-)
-@click.option(
-    "--cancel-patience",
-    type=float,
-    default=_DEFAULTS.cancel_patience_s,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time that a handler in a thread with a context has to end in order after a cancel.",
-)
-@click.option(
-    "--max-suspects",
-    type=int,
-    default=_DEFAULTS.max_suspects,
-    show_default=True,
-    metavar="N",
-    help="Number of runs at a time that may have killed a worker, each in a process of its own.",
-)
-@click.option(
-    "--max-log-bytes",
-    type=int,
-    default=_DEFAULTS.max_log_bytes,
-    show_default=True,
-    metavar="BYTES",
-    help="Log lines and progress that are kept of one attempt.",
-)
+@slot_options
+@bound_options
 @click.option("--burst", is_flag=True, help="End when the queues are empty.")
 @recycling_options
 @supervisor_options
