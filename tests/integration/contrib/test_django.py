@@ -11,11 +11,12 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 
 import httpx2 as httpx
 import pytest
 
-from jobistemer import InvalidPayload, Misconfigured, UnknownRun
+from jobistemer import InvalidPayload, Jobistemer, Misconfigured, RunFailed, UnknownRun
 from tests.support.apps import drain_queues
 from tests.support.paths import ROOT
 from tests.support.postgres import find_binaries, running_postgres
@@ -23,6 +24,13 @@ from tests.support.processes import Process
 from tests.support.servers import VALKEY, running
 
 PROJECT = "tests.integration.contrib.django_project"
+
+
+def import_tasks(name: str):
+    """A module of Django's tasks: of Django 6, or of the package before it."""
+    import django
+
+    return import_module(f"django.tasks.{name}" if django.VERSION >= (6,) else f"django_tasks.{name}")
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +167,78 @@ def test_a_coroutine_and_a_failure_of_django(app, tasks):
     assert "no" in result.errors[0].traceback
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "kind", "ends"),
+    [
+        ("fail", ["own"], f"{PROJECT}.tasks.Refused", "Refused: not\nthis time\n"),
+        ("fail_async", [], f"{PROJECT}.tasks.Refused", "Refused: not awaited\n"),
+        ("leave", [], "builtins.SystemExit", "SystemExit: gone\n"),
+        ("return_function", [], "builtins.TypeError", "Unsupported type: <class 'function'>\n"),
+    ],
+)
+def test_what_a_task_of_django_raised_is_known_by_class_and_traceback(app, tasks, name, arguments, kind, ends):
+    result = getattr(tasks, name).enqueue(*arguments)
+    drain_queues(app)
+    result.refresh()
+    (error,) = result.errors
+    assert (result.status, error.exception_class_path) == ("FAILED", kind)
+    assert error.exception_class.__name__ == kind.rpartition(".")[2]
+    assert error.traceback.startswith("Traceback (most recent call last):\n")
+    assert error.traceback.endswith(ends)
+
+
+def test_an_attempt_that_ended_without_an_exception_has_an_error_that_can_be_looked_at(app, tasks):
+    result = tasks.add.enqueue("not", y="fitting")
+    app.run(result.id).cancel()
+    assert tasks.add.get_result(result.id).status == "FAILED"
+    # A process that does not know the task checks no payload.
+    with Jobistemer(app.namespace.url, namespace=app.namespace.name) as other:
+        refused = other.enqueue(f"{PROJECT}.tasks.add", {"args": [1]})
+    drain_queues(app)
+    (error,) = tasks.add.get_result(refused.id).errors
+    assert error.exception_class is RunFailed
+    assert "kwargs" in error.traceback
+
+
+def test_signals_of_django_are_sent_by_the_producer_and_the_worker(app, tasks):
+    signals, seen = import_tasks("signals"), []
+    names = ("task_enqueued", "task_started", "task_finished")
+
+    def note(name):
+        # A failure of a receiver is logged and ends no run.
+        def receive(sender, task_result, **_):
+            seen.append((name, task_result.task.name, str(task_result.status), task_result.attempts))
+            if name == "task_started":
+                raise ValueError(name)
+
+        return receive
+
+    receivers = {name: note(name) for name in names}
+    for name, receiver in receivers.items():
+        getattr(signals, name).connect(receiver)
+    try:
+        added = tasks.add.enqueue(1, 2)
+        drain_queues(app)
+        tasks.add_async.enqueue(1, 2)
+        drain_queues(app)
+        tasks.fail.enqueue()
+        drain_queues(app)
+    finally:
+        for name, receiver in receivers.items():
+            getattr(signals, name).disconnect(receiver)
+    assert tasks.add.get_result(added.id).return_value == 3
+    assert seen == [
+        (name, task, state, count)
+        for task, end in (("add", "SUCCESSFUL"), ("add_async", "SUCCESSFUL"), ("fail", "FAILED"))
+        for name, state, count in zip(names, ("READY", "RUNNING", end), (0, 1, 1), strict=True)
+    ]
+
+
+def test_a_result_is_the_same_when_it_is_read_again(app, tasks):
+    result = tasks.add.enqueue(2, 3)
+    assert tasks.add.get_result(result.id) == result
+
+
 def test_a_task_of_django_waits_for_its_time(app, tasks):
     at = datetime.now(UTC) + timedelta(hours=1)
     result = tasks.add.using(run_after=at, priority=-100).enqueue(1, 1)
@@ -168,15 +248,16 @@ def test_a_task_of_django_waits_for_its_time(app, tasks):
 
 
 def test_what_django_refuses_is_refused_in_its_words(app, tasks):
-    from django_tasks.exceptions import InvalidTaskError, TaskResultDoesNotExist, TaskResultMismatch
+    exceptions = import_tasks("exceptions")
+    invalid_task = getattr(exceptions, "InvalidTask", None) or exceptions.InvalidTaskError
 
-    with pytest.raises(InvalidTaskError):
+    with pytest.raises(invalid_task):
         tasks.add.using(queue_name="nowhere")
     with pytest.raises(TypeError):
         tasks.add.enqueue(object(), 1)
-    with pytest.raises(TaskResultDoesNotExist):
+    with pytest.raises(exceptions.TaskResultDoesNotExist):
         tasks.add.get_result("nothing")
-    with pytest.raises(TaskResultMismatch):
+    with pytest.raises(exceptions.TaskResultMismatch):
         tasks.add.get_result(tasks.fail.enqueue().id)
 
 

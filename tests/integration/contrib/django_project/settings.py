@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import django
+
 SECRET_KEY = "for tests"
 DEBUG = True
 USE_TZ = True
@@ -14,7 +16,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django_tasks",
+    *(["django_tasks"] if django.VERSION < (6,) else []),
     "jobistemer.contrib.django",
     "tests.integration.contrib.django_project",
 ]

@@ -1,8 +1,14 @@
 """Tasks of the project: of ours, and of Django's."""
 
+import sys
+
 from django.contrib.auth.models import User
 from django.db import connection
-from django_tasks import task
+
+try:
+    from django.tasks import task
+except ImportError:  # before Django 6
+    from django_tasks import task
 
 from jobistemer.contrib.django import app
 from jobistemer.contrib.django.outbox import DjangoOutbox
@@ -44,6 +50,25 @@ async def add_async(x: int, y: int) -> int:
     return x + y
 
 
+class Refused(Exception):
+    """An error of the project's own."""
+
+
 @task
-def fail() -> None:
-    raise ValueError("no")
+def fail(kind: str = "builtin") -> None:
+    raise Refused("not\nthis time") if kind == "own" else ValueError("no")
+
+
+@task
+async def fail_async() -> None:
+    raise Refused("not awaited")
+
+
+@task
+def leave() -> None:
+    sys.exit("gone")
+
+
+@task
+def return_function():
+    return lambda: 1
