@@ -204,7 +204,7 @@ class Worker:
         beaters = {}
         for database in shards:
             reclaimer = Reclaimer(database, settings.beat_s, self._create_effects())
-            beaters[database] = Beater(database, parts, watchdog, reclaimer, self.counts)
+            beaters[database] = Beater(database, parts, watchdog, reclaimer, self.counts, slots.expect_suspects)
         dispatcher = Dispatcher(parts, slots, {database: beater.first_beat for database, beater in beaters.items()})
         return _ConnectedParts(committers, slots, ProcessHooks(hooks, slots.find_loop), watchdog, beaters, dispatcher)
 

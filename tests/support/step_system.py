@@ -79,8 +79,12 @@ class StepWorker:
             name, settings, handlers, self.queue_order, self.prefetch, self.attempts, self.shutdown, Liveness(),
             Continuity(), definitions,
         )
-        self.beater = Beater(database, parts, self.watchdog, self.reclaimer, dict)
+        self.silent_seen = 0
+        self.beater = Beater(database, parts, self.watchdog, self.reclaimer, dict, self._expect_suspects)
         streams.open_streams(database, self.queue_order.all_places())
+
+    def _expect_suspects(self) -> None:
+        self.silent_seen += 1
 
     def beat(self) -> None:
         self.beater.step()

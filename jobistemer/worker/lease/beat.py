@@ -41,6 +41,7 @@ class Beater:
         watchdog: Watchdog,
         reclaimer: Reclaimer,
         counts: Callable[[], Mapping[str, Any]],
+        expect_suspects: Callable[[], None],
     ) -> None:
         self._database = database
         database.mend = mend_types
@@ -51,6 +52,7 @@ class Beater:
         self._watchdog = watchdog
         self._reclaimer = reclaimer
         self._counts = counts
+        self._expect_suspects = expect_suspects
         self._shutdown = parts.shutdown
         self._continuity = parts.continuity
         self._last_beat: Beat | None = None
@@ -87,6 +89,8 @@ class Beater:
         self._execute_command(reply.command)
         self._record_long_attempts()
         others = {name: beat for name, beat in reply.suspects.items() if name != self._worker}
+        if others:
+            self._expect_suspects()
         watched_ms = {name: now_ms - since for name, since in reply.sights.items()}
         self._reclaimer.observe(others, reply.places, began + settings.beat_s, watched_ms)
         # Measured from the beginning of this beat: requests must be read within a second, however long the rest took.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 
 from jobistemer.core.jobs.options import PROCESS
@@ -12,8 +14,11 @@ from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.execute import outcome_of_error
-from jobistemer.worker.process.pool import ProcessPool
+from jobistemer.worker.process.pool import ProcessNotStarted, ProcessPool
 from jobistemer.worker.process.run_in_process import run_in_process
+
+SPARE_S = 15.0
+"""Seconds that a process is kept for suspects after a worker was last seen to be silent."""
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -29,7 +34,8 @@ class Isolation:
     Handlers with `executor="process"` always begin at once. Suspects begin while fewer than `places` of them run; the
     others wait here and occupy no slot. The thread whose suspect has ended runs the next one: of those that wait the
     one with the most crashes, since it is the most likely to have killed its worker. keeps_processes: idle processes
-    are kept for later runs; without that they end as soon as no suspect is left.
+    are kept for later runs; without that they end as soon as no suspect is left. While another worker is silent, one
+    process is started ahead: its runs begin at once when they are taken over.
     """
 
     def __init__(self, pool: ProcessPool, attempts: RunningAttempts, places: int, *, keeps_processes: bool) -> None:
@@ -40,16 +46,48 @@ class Isolation:
         self._lock = threading.Lock()
         self.waiting: list[Attempt] = []
         """The suspects that wait for a process; changed by the methods of this class alone."""
+        self._spare_until = -math.inf
+        self._keeps_spare = False
+        # Whether no process is being started ahead.
+        self._spare_started = threading.Event()
+        self._spare_started.set()
 
     def run(self, attempt: Attempt, report: Callable[[Attempt], None]) -> None:
         """Run an attempt in a process and report it, in the caller's thread; a suspect may have to wait instead."""
         if not is_suspect(attempt):
             self._run_one(attempt, report)
         elif self._enter(attempt):
+            # A second start beside the one that is under way would make both slower.
+            self._spare_started.wait()
             following: Attempt | None = attempt
             while following is not None:
                 self._run_one(following, report)
                 following = self._next()
+
+    def expect_suspects(self) -> None:
+        """Start a process, unless one is there, since another worker is silent and may be dead. Never waits."""
+        self._spare_until = time.monotonic() + SPARE_S
+        with self._lock:
+            if self._keeps_processes or self._keeps_spare:
+                return
+            self._keeps_spare = True
+            self._spare_started.clear()
+        start_thread(self._keep_spare, "spare process")
+
+    def _keep_spare(self) -> None:
+        try:
+            self._pool.warm_up()
+        except ProcessNotStarted as error:
+            log.error("no process could be started for runs of a silent worker: %s", error)
+        finally:
+            self._spare_started.set()
+        while (left := self._spare_until - time.monotonic()) > 0:
+            time.sleep(left)
+        with self._lock:
+            self._keeps_spare = False
+            is_over = self._free == self._places
+        if is_over:
+            self._pool.end()
 
     def take_unstarted(self) -> list[Attempt]:
         """Remove the suspects that wait, and return them."""
@@ -90,7 +128,7 @@ class Isolation:
                 self.waiting.remove(first)
                 return first
             self._free += 1
-            is_over = self._free == self._places
+            is_over = self._free == self._places and not self._keeps_spare
         if is_over and not self._keeps_processes:
             # On a thread: a slot must not wait for the end of processes.
             start_thread(self._pool.end, "process end")

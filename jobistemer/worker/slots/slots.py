@@ -136,6 +136,11 @@ class Slots:
                 self._limit.release()
         return late
 
+    def expect_suspects(self) -> None:
+        """Prepare for runs of a worker that is silent: they are executed in a process, which takes time to start."""
+        if self._isolation:
+            self._isolation.expect_suspects()
+
     def check(self, running: list[Attempt]) -> int:
         """Check the event loop. Returns how many attempts wait without using a slot; as many others may run.
 

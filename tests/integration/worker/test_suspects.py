@@ -18,6 +18,7 @@ from jobistemer.worker.slots import slots as slots_module
 from jobistemer.worker.slots.slots import Slots
 from tests.integration.worker.test_fetching import Bench
 from tests.support.lifecycle import build_ended, enqueue, fetch, finish
+from tests.support.step_system import StepWorker
 from tests.support.worker_processes import wait_until
 from tests.unit.worker.slots.test_isolation import GatedPool
 
@@ -78,3 +79,16 @@ def test_suspects_that_wait_leave_their_slots_to_other_runs(database, monkeypatc
     assert slots.check([]) == 3
     assert len(slots.take_unstarted()) == 3
     assert slots.check([]) == 0
+
+
+def test_a_worker_prepares_for_suspects_while_another_one_is_silent_and_at_no_other_time(database, app, clock):
+    alice, bob = (StepWorker(database, app, name) for name in ("alice", "bob"))
+    bob.beat()
+    alice.beat()
+    assert alice.silent_seen == 0
+    clock.advance(16)
+    alice.beat()
+    assert alice.silent_seen == 1
+    bob.beat()
+    alice.beat()
+    assert alice.silent_seen == 1

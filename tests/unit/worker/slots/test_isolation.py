@@ -15,10 +15,12 @@ from jobistemer.core.settings import WorkerSettings
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.process.pool import HandlerProcess, ProcessNotStarted, ProcessPool
+from jobistemer.worker.slots import isolation as isolation_module
 from jobistemer.worker.slots.concurrency_limit import ConcurrencyLimit
 from jobistemer.worker.slots.isolation import Isolation
 from jobistemer.worker.slots.slots import Slots
 from tests.support.lifecycle import build_attempt, message
+from tests.support.worker_processes import wait_until
 from tests.unit.worker.execute.test_execute import HERE
 
 
@@ -115,6 +117,39 @@ def test_processes_end_with_the_last_suspect_unless_tasks_ask_for_processes():
         scene.end_one()
         scene.join()
         assert scene.pool.ended.wait(0 if keeps else 10) is not keeps
+
+
+def test_while_a_worker_is_silent_one_process_is_started_ahead_and_ends_when_no_suspect_came(monkeypatch):
+    monkeypatch.setattr(isolation_module, "SPARE_S", 0.0)
+    scene = Scene(places=2)
+    for _ in range(3):
+        scene.isolation.expect_suspects()
+    assert scene.pool.asked.get(timeout=10) == "asked"
+    assert (scene.pool.asked.empty(), scene.pool.ended.is_set()) == (True, False)
+    scene.pool.gate.release()
+    assert scene.pool.ended.wait(10)
+
+
+def test_a_suspect_waits_for_the_process_that_is_being_started_and_starts_no_second_one():
+    scene = Scene(places=2)
+    scene.isolation.expect_suspects()
+    assert scene.pool.asked.get(timeout=10) == "asked"
+    slot = threading.Thread(target=scene.isolation.run, args=(make_attempt("a"), scene.reported.put), daemon=True)
+    slot.start()
+    wait_until(lambda: scene.isolation._free == 1, "the suspect has its place")
+    assert scene.pool.asked.empty()
+    # The one that was started ahead is there now, and the suspect takes it.
+    scene.pool.gate.release()
+    assert scene.pool.asked.get(timeout=10) == "asked"
+    assert scene.end_one() == "a"
+    slot.join(timeout=10)
+    assert not scene.pool.ended.is_set()
+
+
+def test_nothing_is_started_ahead_where_processes_are_kept_for_tasks():
+    scene = Scene(places=2, keeps_processes=True)
+    scene.isolation.expect_suspects()
+    assert not scene.isolation._keeps_spare
 
 
 def test_what_waits_can_be_taken_back_and_late_ones_by_their_shard():
