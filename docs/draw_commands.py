@@ -26,12 +26,21 @@ said for people goes to standard error. Instants in it are texts of RFC 3339 wit
 milliseconds and say so in their names (`took_ms`), and what is absent is null. Only definitions of jobs are shown as they were declared,
 with options such as `timeout_s`.
 
+Every list says how many there are in all. In JSON it is an object: the rows under their plural (`jobs`, `runs`, `dead_letters` …), `total`,
+`total_is_exact` (false where a count was ended at its bound: there are at least so many, and tables say `≥`), and `next`: the options
+that show what follows, such as `{"offset": 100}` or `{"after": "tenant-7"}`, null at the end.
+
+```console
+$ jobistemer job list --json | jq -r '.jobs[].name, .next'
+```
+
 | exit code | meaning |
 | --- | --- |
 | 0 | done |
-| 1 | refused, not found, not connected, or the answer is no: one line on standard error says why. `audit` found something; `run cancel` and `occurrence cancel` came too late; a worker ended because it was no longer well |
-| 2 | wrong usage: an unknown option, or a value that cannot be accepted, whoever finds out. `deploy --dry-run`: changes are pending |
+| 1 | refused, not found, not connected, an app or a pyproject.toml that cannot be used, or the answer is no: one line on standard error says why. `audit` found something; `run cancel` and `occurrence cancel` came too late; a worker ended because it was no longer well |
+| 2 | wrong usage: an unknown option, or a value that cannot be accepted, whoever finds out: click, Jobistemer or the server. A queue, a task or a limit that nobody knows, without `--force` |
 | 3 | `deploy --keep-newer`: a newer release has registered some of the jobs |
+| 4 | `deploy --dry-run`: changes are pending. 0 says that there are none |
 | 130 | ended by Ctrl-C |
 
 **Completion** of commands and options in a shell, to be put into its start-up file:

@@ -9,15 +9,16 @@ from typing import Any, ParamSpec, TypeVar
 import click
 import msgspec
 from rich.console import RenderableType
-from rich.text import Text
 
 from jobistemer.app.loading import open_namespace
 from jobistemer.cli.json_answers import encode_json
+from jobistemer.cli.list_answers import ListAnswer
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidInput, JobistemerError, Misconfigured
 from jobistemer.core.safe_text import clean_text
 from jobistemer.store.namespace import Namespace
-from jobistemer.terminal import tables
-from jobistemer.terminal.tables import print_renderable
+from jobistemer.store.server.urls import check_url
+from jobistemer.terminal.tables import print_renderable, stack
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,22 +46,47 @@ class Session:
         else:
             print_renderable(render())
 
+    def print_list(self, answer: ListAnswer, render: Callable[[], RenderableType]) -> None:
+        """Print a part of a list: as JSON, or as the table that `render` returns, with a line about its numbers."""
+        self.print_answer(answer.to_json(), lambda: stack(render(), *([answer.describe()] if answer.is_told else [])))
+
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON: instants as RFC 3339 in UTC, durations in milliseconds."""
     click.echo(msgspec.json.format(encode_json(value)))
 
 
+def checked_by(check: Callable[[str], object]) -> Callable[..., str | None]:
+    """Return the callback of an option whose value is checked before anything is imported or connected."""
+
+    def callback(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+        try:
+            if value:
+                check(value)
+        except InvalidInput as error:
+            raise WrongValue(clean_text(str(error))) from error
+        return value
+
+    return callback
+
+
+def check_namespace(name: str) -> None:
+    """Check the name of a namespace. Raises InvalidName."""
+    check_name("namespace", name)
+
+
 def with_server(function: F) -> F:
     """Add the options that name the server and the namespace."""
     url = click.option(
         "--url",
+        callback=checked_by(check_url),
         envvar="JOBISTEMER_URL",
         show_envvar=True,
         help="URL of the Redis or Valkey server, by default redis://localhost:6379/0.",
     )
     name = click.option(
         "--namespace",
+        callback=checked_by(check_namespace),
         envvar="JOBISTEMER_NAMESPACE",
         show_envvar=True,
         help="Namespace, the prefix of all keys; by default jobistemer.",
@@ -79,15 +105,6 @@ def page_options(default: int, most: int) -> Callable[[F], F]:
     return lambda function: limit(offset(function))
 
 
-def describe_page(shown: int, offset: int, total: int) -> list[Text]:
-    """Return the line below a page that says how many there are and how to go on; none when all are shown."""
-    if not shown or shown >= total:
-        return []
-    last = offset + shown
-    onward = f"; go on with --offset {last}" if last < total else ""
-    return [tables.cell(f"{offset + 1:,}–{last:,} of {total:,}{onward}")]
-
-
 def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
     """Let Jobistemer's own errors end the command with one line on standard error.
 
@@ -99,13 +116,15 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except JobistemerError as error:
-            kind = _WrongValue if _is_wrong_value(error) else click.ClickException
+            kind = WrongValue if _is_wrong_value(error) else click.ClickException
             raise kind(clean_text(str(error))) from error
 
     return guarded
 
 
-class _WrongValue(click.ClickException):
+class WrongValue(click.ClickException):
+    """A value that cannot be accepted, whoever finds out: exit code 2, as for click's own checks."""
+
     exit_code = 2
 
 
@@ -122,7 +141,7 @@ def options_checked(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except InvalidInput as error:
-            raise _WrongValue(clean_text(str(error))) from error
+            raise WrongValue(clean_text(str(error))) from error
 
     return guarded
 

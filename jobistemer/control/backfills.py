@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from jobistemer.control.unknown_job import build_unknown_job
 from jobistemer.core import ids
 from jobistemer.core.checks import check_all, check_id, show
 from jobistemer.core.durations import instant_ms
@@ -190,7 +191,7 @@ class Backfills:
         database = self._namespace.for_job(ids.job_id(check_id("job name", name)))
         stored = jobs.find_job(database, name)
         if stored is None:
-            raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
+            raise build_unknown_job(self._namespace, name)
         return database, stored
 
     def _locate(self, backfill_id: str) -> tuple[Database, StoredBackfill]:

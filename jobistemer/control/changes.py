@@ -34,3 +34,7 @@ class ChangeList:
     def list(self, offset: int = 0, limit: int = 100) -> list[Change]:
         """Return a page of the changes, the latest first."""
         return changes.read_changes(self._namespace.shards[0], offset, limit)
+
+    def count(self) -> int:
+        """Return how many changes are kept."""
+        return changes.count_changes(self._namespace.shards[0])

@@ -37,6 +37,10 @@ class DeadLetters:
         check_whole("limit", limit, 0, MAX_LIMIT, InvalidInput)
         return dead_letters.list_dead(self._namespace.shards, offset, limit)
 
+    def count(self) -> int:
+        """Return how many dead letters there are."""
+        return dead_letters.count_dead(self._namespace.shards)
+
     def all(self, handler: str = "", *, job: str = "", error: str = "") -> Iterator[DeadRun]:
         """Iterate over the dead letters that meet all given conditions, the oldest first.
 
@@ -97,6 +101,7 @@ class DeadLetters:
         return purged
 
     page_async = twin(page)
+    count_async = twin(count)
     all_async = twin_iterator(all)  # noqa: A003 - the method of this class is meant
     find_async = twin(find)
     replay_async = twin(replay)

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import msgspec
 
 from jobistemer.control.job_pages import JobPages
+from jobistemer.control.unknown_job import build_unknown_job
 from jobistemer.core import ids
 from jobistemer.core.checks import LARGEST_WHOLE, check_author, check_id, check_text, check_whole, show
-from jobistemer.core.errors import InvalidInput, InvalidSchedule, UnknownJob, UnknownVersion, UnreadableRecord
+from jobistemer.core.errors import InvalidInput, InvalidSchedule, UnknownVersion, UnreadableRecord
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.new_job import encode_new_job
 from jobistemer.core.jobs.versions import Version
@@ -140,7 +141,7 @@ class JobDefinitions(JobPages):
                 f"`jobistemer job remove {name}`; a newer version of Jobistemer may be able to read it"
             )
         if stored is None:
-            raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
+            raise build_unknown_job(self._namespace, name)
         return stored
 
     register_async = twin(register)

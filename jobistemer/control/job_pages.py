@@ -17,12 +17,14 @@ MAX_PAGE = 10_000
 class JobPage(msgspec.Struct, frozen=True):
     """A page of jobs in the order of their names.
 
-    total: how many jobs have the prefix. next: the name to go on after, empty on the last page.
+    total: how many jobs have the prefix. next: the name to go on after, empty on the last page. before: how many of
+    them stand on the pages before.
     """
 
     jobs: tuple[JobSummary, ...]
     total: int
     next: str
+    before: int = 0
 
 
 class JobPages:
@@ -46,6 +48,7 @@ class JobPages:
         rest = [name for name in found if name > after]
         page = rest[:limit]
         summaries = read_named(self._namespace, page)
-        return JobPage(tuple(summaries), len(found), page[-1] if len(rest) > limit else "")
+        onward = page[-1] if len(rest) > limit else ""
+        return JobPage(tuple(summaries), len(found), onward, len(found) - len(rest))
 
     list_async = twin(list)  # noqa: A003 - the method of this class is meant

@@ -9,6 +9,7 @@ from itertools import islice
 from jobistemer.control.changes import ChangeList
 from jobistemer.control.definitions import JobDefinitions
 from jobistemer.control.job_pages import MAX_PAGE
+from jobistemer.control.unknown_job import build_unknown_job
 from jobistemer.core import ids
 from jobistemer.core.checks import LONGEST_AUTHOR, check_whole, show
 from jobistemer.core.durations import instant_ms
@@ -24,7 +25,7 @@ from jobistemer.store.actions.update_job import decide_backlog
 from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.quarantine import find_wrong_types
-from jobistemer.store.reads.jobs import has_live_occurrence
+from jobistemer.store.reads.jobs import has_live_occurrence, list_job_changes
 
 MAX_LISTED_INSTANTS = 100_000
 _JOB_ID = re.compile(r"job_[0-9a-f]{40}")
@@ -112,13 +113,15 @@ class JobControl(JobDefinitions):
                 raise Conflict(f"job {show(name)} was changed at the same time; trigger it again")
         raise Conflict(f"job {show(name)} was triggered in each of the last 60 seconds; wait a moment")
 
-    def log(self, name: str, limit: int = 100) -> list[JobChange]:
-        """Return the changes that people and processes have made to a job, the latest first.
+    def log(self, name: str, limit: int = 100, offset: int = 0) -> list[JobChange]:
+        """Return a page of the changes that people and processes have made to a job, the latest first.
 
-        The changes of a removed job are kept as long as its history. limit: at most 10,000. Raises InvalidInput.
+        The changes of a removed job are kept as long as its history. limit, offset: at most 10,000. Raises
+        InvalidInput.
         """
         check_whole("limit", limit, 0, MAX_PAGE, InvalidInput)
-        return jobs.read_audit(self._database(name), ids.job_id(name), limit)
+        check_whole("offset", offset, 0, MAX_PAGE, InvalidInput)
+        return list_job_changes(self._database(name), ids.job_id(name), limit, offset)
 
     def is_paused(self, name: str) -> bool:
         """Tell whether a job is paused at present. Raises UnknownJob."""
@@ -197,7 +200,7 @@ class JobControl(JobDefinitions):
 
     def _check_registered(self, name: str, word: str) -> None:
         if word == "UNKNOWN":
-            raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
+            raise build_unknown_job(self._namespace, name)
 
 
 def _remove_unreadable(namespace: Namespace, name: str, by: str) -> bool:

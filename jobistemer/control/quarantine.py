@@ -41,10 +41,14 @@ class Quarantine:
         self._namespace = namespace
         self._changes = ChangeList(namespace, by)
 
-    def list(self) -> list[QuarantineRow]:
-        """Return what is in the quarantine, the latest first."""
-        rows = [_build_row(database, found) for database, found in self._all()]
-        return sorted(rows, key=lambda row: (row.at, row.id), reverse=True)
+    def list(self, offset: int = 0, limit: int = 1_000) -> list[QuarantineRow]:
+        """Return a page of what is in the quarantine, the latest first."""
+        rows = [_build_row(database, found) for database, found in self._all(offset + limit)]
+        return sorted(rows, key=lambda row: (row.at, row.id), reverse=True)[offset : offset + limit]
+
+    def count(self) -> int:
+        """Return how many things are in the quarantine."""
+        return sum(map(quarantine.count_quarantined, self._namespace.shards))
 
     def restore(self, row_id: str) -> QuarantineRow:
         """Put one thing back where it was.
@@ -69,9 +73,9 @@ class Quarantine:
             self._changes.record("purge quarantined", named, f"{purged} purged")
         return purged
 
-    def _all(self) -> Iterator[tuple[Database, Quarantined]]:
+    def _all(self, limit: int | None = None) -> Iterator[tuple[Database, Quarantined]]:
         for database in self._namespace.shards:
-            for found in quarantine.list_quarantined(database):
+            for found in quarantine.list_quarantined(database, limit):
                 yield database, found
 
     def _find(self, row_id: str) -> tuple[Database, Quarantined]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
 from jobistemer.control.changes import ChangeList
@@ -124,7 +125,9 @@ class Holds:
     def release_name(self, name: str) -> None:
         """End a hold now by the name that `list` gives it, as `release` does. Raises NotFound."""
         if not holds.release_hold(self._namespace.shards, name):
-            raise NotFound(f"{name!r} is not on hold; `jobistemer hold list` shows what is")
+            close = get_close_matches(name, [each.name for each in self.list()], 3)
+            hint = f"; did you mean {' or '.join(map(show, close))}?" if close else ""
+            raise NotFound(f"{name!r} is not on hold{hint}; `jobistemer hold list` shows what is")
         self._changes.record("release hold", name)
 
     def list(self) -> list[Hold]:

@@ -17,37 +17,57 @@ from jobistemer.store.reads.jobs import count_delayed, list_delayed, list_limite
 from jobistemer.store.reads.queues import list_queues
 
 MAX_READ: Final = 1_000
-"""How many runs of each state are looked at when only some of them are asked for."""
+"""How many runs of each state are looked at, unless told otherwise, when only some of them are asked for."""
+
+
+class RunChoice(NamedTuple):
+    """Which runs are listed: of these states, of a queue and of a task, empty for all.
+
+    look_at: among so many of each state, where not all of them are wanted.
+    """
+
+    states: Iterable[str]
+    queue: str = ""
+    task: str = ""
+    look_at: int = MAX_READ
 
 
 class RunPage(NamedTuple):
-    """Some runs, and how many there are of all states that were asked for.
+    """Some runs, and how many there are; without `is_exact` there are at least so many.
 
-    total is None where only some were looked at, and where runs that have ended are among them: their records expire.
+    has_more: whether some are known to follow. is_cut: whether some were not looked at.
     """
 
     runs: list[RunSummary]
-    total: int | None
+    total: int
+    is_exact: bool
+    has_more: bool
+    is_cut: bool
 
 
-def list_runs(shards: Sequence[Database], states: Iterable[str], queue: str, task: str, limit: int) -> RunPage:
+def list_runs(shards: Sequence[Database], choice: RunChoice, limit: int, offset: int = 0) -> RunPage:
     """Return runs by state, each state with those first that come first: the oldest, the next due, the latest ended.
 
-    queue, task: only those, among the first MAX_READ of each state; empty for all. `dead` and `timed_out` together are
-    the dead letters; `timed_out` alone are also the runs that timed out and became none.
+    `dead` and `timed_out` together are the dead letters; `timed_out` alone are also the runs that timed out and became
+    none.
     """
-    chosen = [state for state in STATES if state in set(states)]
+    chosen = [state for state in STATES if state in set(choice.states)]
     is_part = len({"dead", "timed_out"} & set(chosen)) == 1
-    count = MAX_READ if queue or task or is_part else limit
+    is_search = bool(choice.queue or choice.task or is_part)
+    count = choice.look_at if is_search else offset + limit + 1
     readers = dict.fromkeys(_list_dead if state == "timed_out" and not is_part else _READERS[state] for state in chosen)
-    found = [run for read in readers for run in read(shards, queue, count) if run.state in chosen]
-    wanted = [run for run in found if queue in {"", run.queue} and task in {"", run.task}]
-    is_counted = not (queue or task or is_part) and set(chosen) <= set(OPEN_STATES)
-    total = _count(shards, chosen) if is_counted else None
-    return RunPage(wanted[:limit], total)
+    read = [each(shards, choice.queue, count) for each in readers]
+    found = {run.id: run for runs in read for run in runs if run.state in chosen}
+    wanted = [run for run in found.values() if choice.queue in {"", run.queue} and choice.task in {"", run.task}]
+    last, is_cut = offset + limit, any(len(runs) >= count for runs in read)
+    if is_search or not set(chosen) <= set(OPEN_STATES):
+        return RunPage(wanted[offset:last], len(wanted), not is_cut, len(wanted) > last, is_search and is_cut)
+    total, is_exact = _count(shards, chosen)
+    return RunPage(wanted[offset:last], total, is_exact, len(wanted) > last, is_cut=False)
 
 
-def _count(shards: Sequence[Database], states: Sequence[str]) -> int:
+def _count(shards: Sequence[Database], states: Sequence[str]) -> tuple[int, bool]:
+    """Count the runs of these states; whether all of them are counted."""
     queues = list_queues(shards) if {"waiting", "running", "limited"} & set(states) else []
     counts = {
         "waiting": sum(each.waiting for each in queues),
@@ -58,7 +78,8 @@ def _count(shards: Sequence[Database], states: Sequence[str]) -> int:
         counts["delayed"] = count_delayed(shards)
     if "dead" in states:
         counts |= {"dead": count_dead(shards), "timed_out": 0}
-    return sum(counts[state] for state in states)
+    is_exact = "limited" not in states or all(each.limited_is_exact for each in queues)
+    return sum(counts[state] for state in states), is_exact
 
 
 def _list_on_streams(shards: Sequence[Database], queue: str, count: int) -> list[RunSummary]:

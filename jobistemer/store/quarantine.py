@@ -53,9 +53,10 @@ def restore(keys: Keys, found: Quarantined) -> ScriptCall:
     )
 
 
-def list_quarantined(database: Database, limit: int = 1_000) -> list[Quarantined]:
-    """Return what is in the quarantine of a shard, the latest first."""
-    entries = database.read("XREVRANGE", database.keys.quarantine, "+", "-", "COUNT", limit)
+def list_quarantined(database: Database, limit: int | None = None) -> list[Quarantined]:
+    """Return what is in the quarantine of a shard, the latest first; all of it without a limit."""
+    most = () if limit is None else ("COUNT", limit)
+    entries = database.read("XREVRANGE", database.keys.quarantine, "+", "-", *most)
     return [_read_entry(entry, fields) for entry, fields in entries if fields]
 
 

@@ -20,6 +20,7 @@ from jobistemer.store.calls import jobs
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records
+from jobistemer.store.reads.jobs import list_job_changes
 from tests.chaos.system import ChaosSystem, at_rest, running_system, wait_until
 from tests.support.shard_state import find_leaks
 from tests.support.step_system import read_occurrences
@@ -86,7 +87,7 @@ def test_old_and_new_processes_side_by_side_lose_and_fail_nothing_and_flip_no_ve
         ran = records.find_runs(database, runs(database, found))
         assert [each for each in ran if each.state != "succeeded" or each.attempt] == []
         assert sorted(each.run for each in story.effects()) == sorted(each.id for each in ran)
-        told = [(each.what, each.note) for each in jobs.read_audit(database, ids.job_id("steady"), 100)]
+        told = [(each.what, each.note) for each in list_job_changes(database, ids.job_id("steady"), 100)]
         assert told == [("paused", ""), ("changed", "version 2"), ("created", "version 1")]
         assert find_leaks(database) == {}
         assert story.logged_faults() == []

@@ -12,18 +12,20 @@ from jobistemer.bench.namespace import reserve_namespace
 from jobistemer.bench.report import render_report
 from jobistemer.bench.results import BenchReport
 from jobistemer.bench.runner import BenchOptions, run_benchmark
-from jobistemer.cli.session import json_option, one_line_errors, print_json
+from jobistemer.cli.session import check_namespace, checked_by, json_option, one_line_errors, print_json
 from jobistemer.core.errors import Misconfigured
 from jobistemer.dev.processes import ProcessGroup
 from jobistemer.runtime.shutdown import exit_on_signal
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.server.urls import check_url
 from jobistemer.terminal.tables import print_renderable
 
 
 @click.command("bench")
-@click.option("--url", help="Measure this server; by default an embedded one.")
+@click.option("--url", callback=checked_by(check_url), help="Measure this server; by default an embedded one.")
 @click.option(
     "--namespace",
+    callback=checked_by(check_namespace),
     default="jobistemer-bench",
     show_default=True,
     help="Namespace of the measurement; it must be empty before, and is empty again afterwards.",

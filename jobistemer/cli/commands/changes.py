@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from jobistemer.cli.list_answers import list_page
 from jobistemer.cli.session import Session, page_options, with_session
 from jobistemer.control.changes import ChangeList
 from jobistemer.terminal import tables
@@ -17,9 +18,11 @@ def changes_command(session: Session, limit: int, offset: int) -> None:
 
     The latest thousand are kept. `jobistemer job log` shows those of one job, deployments included.
     """
-    found = ChangeList(session.namespace).list(offset, limit)
+    changes = ChangeList(session.namespace)
+    found = changes.list(offset, limit)
     rows = [
         (tables.format_instant(each.at, session.now_ms), each.by, each.what, each.target, each.note) for each in found
     ]
     heads = ("when (UTC)", "by", "what", "target", "note")
-    session.print_answer(found, lambda: tables.table(heads, rows) if rows else "no change is on record")
+    answer = list_page("change", found, offset, changes.count())
+    session.print_list(answer, lambda: tables.table(heads, rows) if rows or offset else "no change is on record")

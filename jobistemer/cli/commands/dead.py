@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Group, RenderableType
 
 from jobistemer.cli.author_option import by_option
+from jobistemer.cli.list_answers import list_found, list_page
 from jobistemer.cli.session import Session, page_options, with_session
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.core.errors import JobistemerError, NotFound
@@ -52,9 +53,13 @@ def dead_group() -> None:
 def list_command(session: Session, limit: int, offset: int, **which: str) -> None:
     """List the dead letters, the latest first; with a filter, the oldest first."""
     letters = DeadLetters(session.namespace)
-    chosen = islice(letters.all(**which), offset, offset + limit)
-    found = list(chosen) if any(which.values()) else letters.page(offset, limit)
-    session.print_answer(found, lambda: _dead_table(found, session.now_ms))
+    if any(which.values()):
+        answer = list_found(
+            "dead letter", list(islice(letters.all(**which), offset, offset + limit + 1)), offset, limit
+        )
+    else:
+        answer = list_page("dead letter", letters.page(offset, limit), offset, letters.count())
+    session.print_list(answer, lambda: "" if offset and not answer.rows else _dead_table(answer.rows, session.now_ms))
 
 
 @dead_group.command("show")
@@ -135,7 +140,7 @@ def _parse_payload(payload: str | None, run_ids: Sequence[str]) -> Any:
         raise click.BadParameter(f"{payload[:80]!r} is not JSON: {error}", param_hint="--payload") from error
 
 
-def _dead_table(found: list[DeadRun], now_ms: int) -> RenderableType:
+def _dead_table(found: Sequence[DeadRun], now_ms: int) -> RenderableType:
     if not found:
         return "no dead letters"
     rows = [

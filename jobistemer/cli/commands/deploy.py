@@ -16,7 +16,7 @@ from jobistemer.control.definitions import Registration
 from jobistemer.control.deploy import DeployPlan, DeployStep, JobPlan, apply_deploy, plan_deploy
 from jobistemer.terminal import tables
 
-EXIT_PENDING: Final = 2
+EXIT_PENDING: Final = 4
 """The exit code of --dry-run when changes are pending."""
 EXIT_OLDER: Final = 3
 """The exit code of --keep-newer when a newer release has registered some of the jobs."""
@@ -43,7 +43,7 @@ _STEP_HEADINGS: Final = {
 @click.command("deploy")
 @click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
 @click.option(
-    "--dry-run", is_flag=True, help="Show the plan, and change nothing; exit code 2 when changes are pending."
+    "--dry-run", is_flag=True, help="Show the plan, and change nothing; exit code 4 when changes are pending."
 )
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation on a terminal.")
 @click.option("--remove", is_flag=True, help="Remove the jobs that this app deployed before and no longer declares.")
@@ -74,8 +74,8 @@ def deploy_command(
 
     The last word holds: an earlier definition that is deployed again becomes the next version. The plan is shown first:
     fields that change, and fire times that appear or vanish within 30 days. Of many jobs the first are shown and the
-    others counted. Exit codes: 0 applied or nothing to do, 1
-    failed or declined, 2 changes are pending (--dry-run), 3 a newer release stays (--keep-newer).
+    others counted. Exit codes: 0 applied or nothing to do, 1 failed or declined, 2 a wrong value, 3 a newer release
+    stays (--keep-newer), 4 changes are pending (--dry-run).
     """
     loaded = load_app(app, url, namespace)
     session = Session(loaded.namespace, as_json=as_json)

@@ -6,10 +6,11 @@ import click
 
 from jobistemer.app.loading import load_app
 from jobistemer.cli.commands.dashboard import DEFAULT_PORT, is_installed
-from jobistemer.cli.session import one_line_errors
+from jobistemer.cli.session import check_namespace, checked_by, one_line_errors
 from jobistemer.cli.worker_options import slot_options
 from jobistemer.core.errors import Misconfigured
 from jobistemer.dev.session import DevSession, SessionOptions
+from jobistemer.store.server.urls import check_url
 
 
 @click.command("dev")
@@ -17,9 +18,10 @@ from jobistemer.dev.session import DevSession, SessionOptions
 @click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="Number of worker processes.")
 @slot_options
 @click.option("--seconds", type=float, metavar="SECONDS", help="End after so many seconds; by default at Ctrl-C.")
-@click.option("--url", help="URL of the server to use, by default an embedded one.")
+@click.option("--url", callback=checked_by(check_url), help="URL of the server to use, by default an embedded one.")
 @click.option(
     "--namespace",
+    callback=checked_by(check_namespace),
     envvar="JOBISTEMER_NAMESPACE",
     show_envvar=True,
     help="Namespace, the prefix of all keys; by default that of the app.",

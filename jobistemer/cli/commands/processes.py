@@ -6,6 +6,7 @@ import click
 from rich.console import RenderableType
 
 from jobistemer.cli.author_option import by_option
+from jobistemer.cli.list_answers import list_all
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.queues import send_worker_command
 from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
@@ -38,7 +39,7 @@ def worker_group() -> None:
 def list_workers_command(session: Session) -> None:
     """List the workers with their last heartbeat."""
     found = queues.list_workers(session.namespace.shards)
-    session.print_answer(found, lambda: _workers_table(found, session.now_ms))
+    session.print_list(list_all("worker", found), lambda: _workers_table(found, session.now_ms))
 
 
 @worker_group.command("quiet")
@@ -69,7 +70,7 @@ def ticker_group() -> None:
 def list_tickers_command(session: Session) -> None:
     """List the tickers with their last heartbeat."""
     found = queues.list_tickers(session.namespace.shards)
-    session.print_answer(found, lambda: _tickers_table(found, session.now_ms))
+    session.print_list(list_all("ticker", found), lambda: _tickers_table(found, session.now_ms))
 
 
 def _send_command(session: Session, worker: str, command: str, by: str | None) -> None:
@@ -89,10 +90,10 @@ def _workers_table(found: list[WorkerSummary], now_ms: int) -> RenderableType:
         "slots",
         "done",
         "failed",
-        "stale",
-        "leaked",
+        "ends refused",
+        "stuck threads",
         "runs/s on average",
-        "command",
+        "last command",
     )
     rows = [
         (
@@ -129,7 +130,8 @@ def _tickers_table(found: list[TickerSummary], now_ms: int) -> RenderableType:
         )
         for each in found
     ]
-    heads = ("ticker", "last beat", "fired", "prepared", "most late, 5 min", "ever", "clock off by", "unaccounted")
+    lateness = ("most late, 5 min", "most late ever")
+    heads = ("ticker", "last beat", "fired", "prepared ahead", *lateness, "clock off by", "overdue jobs")
     return tables.table(heads, rows)
 
 

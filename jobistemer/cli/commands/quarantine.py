@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from jobistemer.cli.author_option import by_option
-from jobistemer.cli.session import Session, with_session
+from jobistemer.cli.list_answers import list_page
+from jobistemer.cli.session import Session, page_options, with_session
 from jobistemer.control.quarantine import Quarantine, QuarantineRow
 from jobistemer.terminal import tables
 
@@ -19,15 +20,18 @@ def quarantine_group() -> None:
 
 
 @quarantine_group.command("list")
+@page_options(100, 1_000)
 @with_session
-def list_command(session: Session) -> None:
+def list_command(session: Session, limit: int, offset: int) -> None:
     """List what is in the quarantine, the latest first."""
-    found = Quarantine(session.namespace).list()
+    quarantine = Quarantine(session.namespace)
+    found = quarantine.list(offset, limit)
     rows = [
         (each.id, tables.format_instant(each.at, session.now_ms), each.key, each.what, each.reason) for each in found
     ]
     heads = ("id", "put aside (UTC)", "key", "what", "reason")
-    session.print_answer(found, lambda: tables.table(heads, rows) if rows else "the quarantine is empty")
+    answer = list_page("item", found, offset, quarantine.count())
+    session.print_list(answer, lambda: tables.table(heads, rows) if rows or offset else "the quarantine is empty")
 
 
 @quarantine_group.command("restore")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import click
 from rich.console import RenderableType
 
 from jobistemer.cli.author_option import by_option
 from jobistemer.cli.hints import find_hints
+from jobistemer.cli.known_names import check_queue, force_option
+from jobistemer.cli.list_answers import ListAnswer, list_all
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.queues import QueueControl
-from jobistemer.core.checks import check_name
-from jobistemer.core.errors import NotFound
 from jobistemer.core.reads.summaries import QueueSummary
 from jobistemer.store.keys import FRONT
 from jobistemer.store.reads import queues
@@ -31,27 +29,8 @@ def list_command(session: Session) -> None:
     """List the queues with their waiting, in-flight and delayed runs."""
     shards = session.namespace.shards
     found, delayed = queues.list_queues(shards), count_delayed(shards)
-    session.print_answer({"queues": found, "delayed": delayed}, lambda: _with_hints(session, found, delayed))
-
-
-force_option = click.option("--force", is_flag=True, help="Do it for a queue that nobody knows yet, too.")
-
-
-def _check_known(session: Session, queue: str, *, force: bool) -> None:
-    """Raise NotFound for a queue that nothing was enqueued to and that no worker serves, unless `force`."""
-    check_name("queue", queue)
-    if force:
-        return
-    shards = session.namespace.shards
-    served = queues.find_served_queues(queues.list_workers(shards), session.now_ms)
-    known = served | {each.name for each in queues.list_queues(shards)}
-    if queue not in known:
-        close = get_close_matches(queue, known, 1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise NotFound(
-            f"queue {queue!r} is not known: nothing was enqueued to it, and no worker serves it; {hint}"
-            "--force does it all the same"
-        )
+    answer = list_all("queue", found, delayed=delayed)
+    session.print_answer(answer.to_json(), lambda: _with_hints(session, answer, delayed))
 
 
 @queue_group.command("pause")
@@ -61,7 +40,7 @@ def _check_known(session: Session, queue: str, *, force: bool) -> None:
 @with_session
 def pause_command(session: Session, *, queue: str, force: bool, by: str | None) -> None:
     """Pause a queue: no worker fetches from it; runs in flight come to their end, new runs wait."""
-    _check_known(session, queue, force=force)
+    check_queue(session, queue, force=force)
     QueueControl(session.namespace, by).pause(queue)
     message = f"{queue} is paused; workers stop fetching from it with their next beat"
     session.print_answer({"queue": queue, "paused": True}, lambda: tables.cell(message))
@@ -69,10 +48,12 @@ def pause_command(session: Session, *, queue: str, force: bool, by: str | None) 
 
 @queue_group.command("resume")
 @click.argument("queue")
+@force_option
 @by_option
 @with_session
-def resume_command(session: Session, queue: str, by: str | None) -> None:
+def resume_command(session: Session, *, queue: str, force: bool, by: str | None) -> None:
     """Resume a queue: workers fetch from it again."""
+    check_queue(session, queue, force=force)
     QueueControl(session.namespace, by).resume(queue)
     session.print_answer({"queue": queue, "paused": False}, lambda: tables.cell(f"{queue} is not paused"))
 
@@ -84,7 +65,7 @@ def resume_command(session: Session, queue: str, by: str | None) -> None:
 @with_session
 def drain_command(session: Session, *, queue: str, force: bool, by: str | None) -> None:
     """Drain a queue: it takes no new runs, and workers finish those that are in it."""
-    _check_known(session, queue, force=force)
+    check_queue(session, queue, force=force)
     QueueControl(session.namespace, by).drain(queue)
     message = f"{queue} takes no new runs; workers finish the runs that are in it"
     session.print_answer({"queue": queue, "draining": True}, lambda: tables.cell(message))
@@ -92,10 +73,12 @@ def drain_command(session: Session, *, queue: str, force: bool, by: str | None) 
 
 @queue_group.command("open")
 @click.argument("queue")
+@force_option
 @by_option
 @with_session
-def open_command(session: Session, queue: str, by: str | None) -> None:
+def open_command(session: Session, *, queue: str, force: bool, by: str | None) -> None:
     """Open a queue that is draining: it takes new runs again."""
+    check_queue(session, queue, force=force)
     QueueControl(session.namespace, by).open(queue)
     session.print_answer({"queue": queue, "draining": False}, lambda: tables.cell(f"{queue} takes new runs"))
 
@@ -104,39 +87,43 @@ def open_command(session: Session, queue: str, by: str | None) -> None:
 @click.argument("queue")
 @click.option("--reason", default="by hand", show_default=True, help="Reason, kept in the records of the runs.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@force_option
 @by_option
 @with_session
-def purge_command(session: Session, *, queue: str, reason: str, yes: bool, by: str | None) -> None:
+def purge_command(session: Session, *, queue: str, reason: str, yes: bool, force: bool, by: str | None) -> None:
     """Cancel the runs that wait in a queue; runs in flight come to their end."""
+    check_queue(session, queue, force=force)
     if not yes:
         click.confirm(f"Cancel everything that waits in {queue}?", abort=True, err=True)
     purged = QueueControl(session.namespace, by).purge(queue, reason)
     session.print_answer({"queue": queue, "purged": purged}, lambda: tables.cell(f"{purged} purged"))
 
 
-def _with_hints(session: Session, found: list[QueueSummary], delayed: int) -> RenderableType:
-    waiting = [each.name for each in found if each.waiting and not each.paused]
+def _with_hints(session: Session, answer: ListAnswer, delayed: int) -> RenderableType:
+    waiting = [each.name for each in answer.rows if each.waiting and not each.paused]
     hints = find_hints(session.namespace.shards, waiting, delayed=bool(delayed), now_ms=session.now_ms)
-    return tables.stack(_queues_table(found), *map(tables.cell, hints))
+    return tables.stack(_queues_table(answer), *map(tables.cell, hints))
 
 
-def _queues_table(found: list[QueueSummary]) -> RenderableType:
-    if not found:
+def _queues_table(answer: ListAnswer) -> RenderableType:
+    if not answer.rows:
         return "no queue yet: nothing has been enqueued in this namespace"
     rows = [
         (
             each.name,
             each.waiting,
             each.in_flight,
-            each.delayed,
+            f"{'' if each.delayed_is_exact else '≥ '}{each.delayed}",
             tables.style_state(_state(each)),
             ", ".join(f"{_format_priority(priority)}: {waiting}" for priority, waiting in each.priorities.items()),
-            ", ".join(f"{limit}: {waiting}" for limit, waiting in each.limited.items()),
+            ", ".join(
+                f"{limit}: {'' if each.limited_is_exact else '≥ '}{waiting}" for limit, waiting in each.limited.items()
+            ),
         )
-        for each in found
+        for each in answer.rows
     ]
     heads = ("queue", "waiting", "in flight", "delayed", "state", "waiting by priority", "waiting for limits")
-    return tables.table(heads, rows)
+    return tables.stack(tables.table(heads, rows), answer.describe())
 
 
 def _state(queue: QueueSummary) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
@@ -12,11 +13,13 @@ from jobistemer.cli.author_option import by_option
 from jobistemer.cli.commands.durable.steps import rewind_command, steps_command
 from jobistemer.cli.commands.watch import watch_command
 from jobistemer.cli.hints import find_run_hints
-from jobistemer.cli.session import Session, with_session
+from jobistemer.cli.list_answers import ListAnswer
+from jobistemer.cli.session import Session, page_options, with_session
 from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.control.retry import retry_run
-from jobistemer.control.run_list import OPEN_STATES, STATES, RunPage, list_runs
+from jobistemer.control.run_list import MAX_READ, OPEN_STATES, STATES, RunChoice, list_runs
 from jobistemer.core.errors import UnknownRun
+from jobistemer.core.reads.summaries import RunSummary
 from jobistemer.core.runs.message import Message
 from jobistemer.core.runs.records import AttemptRecord, RunRecord
 from jobistemer.core.text import CANCEL_MESSAGES, first_line, format_duration
@@ -43,21 +46,34 @@ run_group.add_command(rewind_command)
 @click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="Only this state; may be repeated.")
 @click.option("--queue", default="", metavar="NAME", help="Only runs of this queue.")
 @click.option("--task", default="", metavar="NAME", help="Only runs of this task.")
-@click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="Show at most so many.")
+@page_options(50, 1_000)
+@click.option(
+    "--look-at",
+    type=click.IntRange(1, 1_000_000),
+    default=MAX_READ,
+    show_default=True,
+    help="With --queue or --task: look at so many runs of each state.",
+)
 @with_session
-def list_command(session: Session, *, states: tuple[str, ...], queue: str, task: str, limit: int) -> None:
+def list_command(session: Session, *, states: tuple[str, ...], limit: int, offset: int, **which: Any) -> None:
     """List the runs that have not ended, and the dead letters: dead or timed out.
 
     With --state succeeded, failed, timed_out or canceled those that ended last: each shard lists the latest 1,000 of
-    each state. With --queue or --task the first 1,000 runs of each state are looked at.
+    each state. With --queue or --task the first 1,000 runs of each state are looked at, or so many as --look-at says.
     """
-    page = list_runs(session.namespace.shards, states or OPEN_STATES, queue, task, limit)
-    session.print_answer({"runs": page.runs, "total": page.total}, lambda: _runs_table(page, limit, session.now_ms))
+    page = list_runs(session.namespace.shards, RunChoice(states or OPEN_STATES, **which), limit, offset)
+    onward = {"offset": offset + limit} if page.has_more else None
+    answer = ListAnswer("run", page.runs, page.total, offset, page.is_exact, onward)
+    if page.is_cut:
+        looked = which["look_at"]
+        hint = f"the first {looked:,} of each state were looked at; --look-at {looked * 10} looks at more"
+        answer = msgspec.structs.replace(answer, hint=hint)
+    session.print_list(answer, lambda: _runs_table(page.runs, offset, session.now_ms))
 
 
-def _runs_table(page: RunPage, limit: int, now_ms: int) -> RenderableType:
-    if not page.runs:
-        return "no such run: every run has ended, or was not among those that were looked at"
+def _runs_table(runs: Sequence[RunSummary], offset: int, now_ms: int) -> RenderableType:
+    if not runs:
+        return "" if offset else "no such run: every run has ended, or was not among those that were looked at"
     rows = [
         (
             run.id,
@@ -68,17 +84,11 @@ def _runs_table(page: RunPage, limit: int, now_ms: int) -> RenderableType:
             run.attempt + 1,
             run.worker or first_line(run.note),
         )
-        for run in page.runs
+        for run in runs
     ]
-    table = tables.table(
+    return tables.table(
         ("run", "task", "queue", "state", "since, due or ended (UTC)", "attempt", "worker or note"), rows
     )
-    rest = "see more with --limit, or some with --state, --queue or --task"
-    if page.total is None:
-        said = f"the first {len(page.runs)}; {rest}" if len(page.runs) >= limit else ""
-    else:
-        said = f"{len(page.runs)} of {page.total:,}; {rest}" if page.total > len(page.runs) else ""
-    return tables.stack(table, *([tables.cell(said)] if said else []))
 
 
 @run_group.command("show")

@@ -8,6 +8,7 @@ import click
 from rich.console import RenderableType
 
 from jobistemer.app.loading import load_app
+from jobistemer.cli.list_answers import list_all
 from jobistemer.cli.session import json_option, one_line_errors, print_json, with_server
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.options import complete_options
@@ -31,10 +32,11 @@ def list_command(*, app: str | None, url: str | None, namespace: str | None, as_
     """
     handlers = load_app(app, url, namespace).handlers
     found = [_describe(handlers[name]) for name in sorted(handlers)]
+    answer = list_all("task", found)
     if as_json:
-        print_json(found)
+        print_json(answer.to_json())
     else:
-        tables.print_renderable(_table(found))
+        tables.print_renderable(tables.stack(_table(found), *([answer.describe()] if found else [])))
 
 
 def _describe(handler: Handler) -> dict[str, object]:

@@ -49,9 +49,10 @@ class JobSummary(msgspec.Struct, frozen=True):
 class QueueSummary(msgspec.Struct, frozen=True):
     """One queue: waiting entries, by priority too, entries in flight, and runs that wait for a time or a limit.
 
-    delayed counts among the next 10,000 delayed runs of each shard; the number of all delayed runs is a read of its
-    own. limited: how many runs wait for each limit, by its name. Priority 10 is the front: runs that a limit has let
-    in. draining: it takes no new runs.
+    delayed counts among the next 10,000 delayed runs of each shard, limited the first 10,000 runs that wait for each
+    limit, by its name; where there are more, delayed_is_exact and limited_is_exact are false, and the numbers are those
+    that there are at least. The number of all delayed runs is a read of its own. Priority 10 is the front: runs that a
+    limit has let in. draining: it takes no new runs.
     """
 
     name: str
@@ -62,6 +63,8 @@ class QueueSummary(msgspec.Struct, frozen=True):
     priorities: dict[int, int]
     limited: dict[str, int] = {}
     draining: bool = False
+    delayed_is_exact: bool = True
+    limited_is_exact: bool = True
 
     @property
     def all_waiting(self) -> int:

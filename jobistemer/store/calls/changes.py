@@ -25,3 +25,8 @@ def read_changes(database: Database, offset: int = 0, limit: int = MAX_CHANGES) 
     entries = database.ask("LRANGE", database.keys.changes, -offset - limit, -offset - 1) if limit > 0 else []
     lines = (raw.decode(errors="replace").split("\n", 4) for raw in reversed(entries))
     return [Change(int(line[0]), *line[1:]) for line in lines if len(line) == 5 and line[0].isdecimal()]
+
+
+def count_changes(database: Database) -> int:
+    """Return how many changes are kept."""
+    return int(database.read("LLEN", database.keys.changes))

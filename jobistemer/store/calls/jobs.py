@@ -10,8 +10,7 @@ from jobistemer.core import ids
 from jobistemer.core.errors import ServerRefused, UnreadableRecord
 from jobistemer.core.jobs.job import Job, decode_job
 from jobistemer.core.jobs.new_job import encode_new_job
-from jobistemer.core.runs.records import JobChange
-from jobistemer.core.unreadable import READ_ERRORS, Unreadable, explain, read_value, to_text
+from jobistemer.core.unreadable import READ_ERRORS, Unreadable, explain, read_value
 from jobistemer.store.calls.chores import update_chore
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.database import Command, Database
@@ -21,8 +20,6 @@ from jobistemer.store.scripts import ScriptCall, script
 
 JOBS_PER_READ = 500
 """How many definitions one round trip reads."""
-MAX_SHOWN_CHARS = 200
-"""How much is shown of a line of an audit list that cannot be read."""
 
 
 class StoredJob(NamedTuple):
@@ -283,18 +280,3 @@ def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> ScriptCa
         ),
         (job.id, stored.version, round(job.history_s * 1000), UNFINISHED_KEEP_MS, now_ms, by),
     )
-
-
-def read_audit(database: Database, job_id: str, limit: int) -> list[JobChange]:
-    """Return the changes of a job, also of one that was removed, the latest first."""
-    entries = database.read("LRANGE", database.keys.audit(job_id), -limit, -1) if limit > 0 else []
-    return [_read_change(raw) for raw in reversed(entries)]
-
-
-def _read_change(raw: bytes) -> JobChange:
-    try:
-        at, by, what, note = raw.decode().split("\n", 3)
-        return JobChange(int(at), by, what, note)
-    except ValueError:
-        # UnicodeDecodeError is one too: a line that cannot be read is shown as it is.
-        return JobChange(0, "", "unreadable", to_text(raw)[:MAX_SHOWN_CHARS])

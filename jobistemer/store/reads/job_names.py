@@ -1,18 +1,27 @@
-"""The names of the registered jobs: they are found through the set of due instants, which has every job."""
+"""The names that a namespace knows: of its jobs, through the set of due instants, and of their tasks and limits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from jobistemer.core import ids
-from jobistemer.core.jobs.job import decode_job_name
+from jobistemer.core.jobs.job import Job, decode_job_name
 from jobistemer.core.reads.summaries import JobSummary
-from jobistemer.core.unreadable import READ_ERRORS
+from jobistemer.core.unreadable import READ_ERRORS, to_text
+from jobistemer.store.calls.jobs import StoredJob, read_command, read_job
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reading import read_members
-from jobistemer.store.reads.jobs import find_summaries
+from jobistemer.store.reads.entries import list_entries
+from jobistemer.store.reads.jobs import find_summaries, list_delayed
+from jobistemer.store.reads.metrics import read_day_counts
 
+DAY_MS: Final = 86_400_000
+COUNTED_DAYS: Final = 31
+"""For so many days the ends of runs are counted by task."""
+MAX_READ: Final = 1_000
+"""How many waiting and delayed runs are looked at."""
 PAGE = 500
 """How many definitions are asked for in one round trip."""
 
@@ -49,6 +58,41 @@ def read_named(namespace: Namespace, names: Sequence[str]) -> list[JobSummary]:
         for start in range(0, len(jobs), PAGE):
             found += find_summaries(database, jobs[start : start + PAGE])
     return sorted(found, key=lambda summary: summary.name)
+
+
+def find_task_names(namespace: Namespace) -> set[str]:
+    """Return the tasks of which a run or a job is on record.
+
+    Looks at all jobs, at the ends of the last 31 days, and at the first 1,000 runs that wait or are delayed.
+    """
+    shards = namespace.shards
+    today = namespace.clock.now_ms() // DAY_MS
+    ended = (counts for _, counts in read_day_counts(shards, today - COUNTED_DAYS + 1, today))
+    found = {field.rpartition(" ")[2] for counts in ended for field in counts}
+    found |= {each.handler for each in list_entries(shards, limit=MAX_READ)}
+    found |= {each.handler for each in list_delayed(shards, MAX_READ)}
+    return found | {task.handler for job in _read_jobs(namespace) for task in job.tasks}
+
+
+def find_limit_names(namespace: Namespace) -> set[str]:
+    """Return the limits that runs count under, or that runs are held by; without the value of their key."""
+    keys = [database.keys for database in namespace.shards]
+    used = [database.read("HKEYS", each.limits) for database, each in zip(namespace.shards, keys, strict=True)]
+    held = [database.read("ZRANGE", each.holds, 0, -1) for database, each in zip(namespace.shards, keys, strict=True)]
+    return {to_text(name).partition(":")[0] for answer in (*used, *held) for name in answer}
+
+
+def _read_jobs(namespace: Namespace) -> list[Job]:
+    found: list[Job] = []
+    for database in namespace.shards:
+        keys = database.keys
+        registered = read_members(keys.due, database.read("ZRANGE", keys.due, 0, -1), [])
+        for start in range(0, len(registered), PAGE):
+            page = registered[start : start + PAGE]
+            answers = database.read_all([read_command(keys, job) for job in page])
+            stored = [read_job(keys, job, answer) for job, answer in zip(page, answers, strict=True)]
+            found += [each.job for each in stored if isinstance(each, StoredJob)]
+    return found
 
 
 def _read_name(definition: bytes | None) -> str:

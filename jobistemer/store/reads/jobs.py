@@ -6,7 +6,7 @@ Everything is found through the sets that scripts maintain; the keyspace is neve
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -14,7 +14,7 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.job import decode_job_name
 from jobistemer.core.planning.plan import NEVER
 from jobistemer.core.reads.summaries import DelayedRun, JobSummary, has_ended_itself
-from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
+from jobistemer.core.runs.records import JobChange, OccurrenceRecord, RunRecord
 from jobistemer.core.schedules import describe
 from jobistemer.core.unreadable import LAST_MS, Unreadable, read_value, to_ms, to_text
 from jobistemer.store.calls.jobs import StoredJob, read_command, read_job
@@ -24,6 +24,8 @@ from jobistemer.store.quarantine import find_wrong_types
 from jobistemer.store.reading import read_members, read_number, read_scored
 from jobistemer.store.reads.records import find_occurrences, find_run, find_runs
 
+MAX_SHOWN_CHARS: Final = 200
+"""How much is shown of a change that cannot be read."""
 OWNERS_PAGE = 500
 """How many jobs `list_owned` asks for in one round trip."""
 _COMMANDS_PER_JOB = 4
@@ -98,6 +100,23 @@ def find_summaries(database: Database, job_ids: Sequence[str]) -> list[JobSummar
 def list_history(database: Database, job: str, offset: int = 0, limit: int = 20) -> list[OccurrenceRecord]:
     """Return a page of the occurrences of a job, the newest first."""
     return find_occurrences(database, _read_history_ids(database, job, offset, limit))
+
+
+def count_history(database: Database, job: str) -> int:
+    """Return how many occurrences of a job are on record."""
+    return int(database.read("ZCARD", database.keys.history(job)))
+
+
+def list_job_changes(database: Database, job_id: str, limit: int, offset: int = 0) -> list[JobChange]:
+    """Return a page of the changes of a job, also of one that was removed, the latest first."""
+    command = ("LRANGE", database.keys.audit(job_id), -offset - limit, -offset - 1)
+    entries = database.read(*command) if limit > 0 else []
+    return [_read_change(raw) for raw in reversed(entries)]
+
+
+def count_job_changes(database: Database, job: str) -> int:
+    """Return how many changes of a job are kept."""
+    return int(database.read("LLEN", database.keys.audit(job)))
 
 
 def list_recent(shards: Sequence[Database], jobs: Sequence[str], limit: int) -> dict[str, list[OccurrenceRecord]]:
@@ -228,3 +247,12 @@ def _read_delayed(database: Database, limit: int) -> list[DelayedRun]:
     readable = read_members(database.keys.delayed, members, [], read_delayed_member)
     runs = [split_delayed_member(member)[1] for member in readable]
     return [msgspec.convert(record, DelayedRun, from_attributes=True) for record in find_runs(database, runs)]
+
+
+def _read_change(raw: bytes) -> JobChange:
+    try:
+        at, by, what, note = raw.decode().split("\n", 3)
+        return JobChange(int(at), by, what, note)
+    except ValueError:
+        # UnicodeDecodeError is one too.
+        return JobChange(0, "", "unreadable", to_text(raw)[:MAX_SHOWN_CHARS])

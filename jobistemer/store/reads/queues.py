@@ -27,13 +27,17 @@ def list_queues(shards: Sequence[Database]) -> list[QueueSummary]:
     streams: defaultdict[str, list[StreamStats]] = defaultdict(list)
     limited: defaultdict[str, Counter[str]] = defaultdict(Counter)
     delayed = Counter[str]()
+    # Read to the bound, a count is one of those that there are at least: of every queue, or of the queues of a limit.
+    all_delayed, all_limited = True, True
     paused, draining = set[str](), set[str]()
     for database in shards:
         sets = read_queue_sets(database)
         for each in read_stream_stats(database, sets.places):
             streams[each.queue].append(each)
-        delayed += _count_delayed(database)
-        _add_limited(database, limited)
+        counted = _count_delayed(database)
+        delayed += counted
+        all_delayed = all_delayed and counted.total() < _MAX_COUNTED
+        all_limited = _add_limited(database, limited) and all_limited
         paused |= sets.paused
         draining |= sets.draining
     return [
@@ -46,6 +50,8 @@ def list_queues(shards: Sequence[Database]) -> list[QueueSummary]:
             priorities=_count_by_priority(streams[name]),
             limited=dict(sorted(limited[name].items())),
             draining=name in draining,
+            delayed_is_exact=all_delayed,
+            limited_is_exact=all_limited,
         )
         for name in sorted({*streams, *delayed, *limited, *paused, *draining})
     ]
@@ -88,13 +94,15 @@ def _count_delayed(database: Database) -> Counter[str]:
     return Counter(map(_queue_of, read_members(database.keys.delayed, members, [], read_delayed_member)))
 
 
-def _add_limited(database: Database, found: defaultdict[str, Counter[str]]) -> None:
-    """Add to `found`, for each queue, how many runs of this shard wait for which limit."""
+def _add_limited(database: Database, found: defaultdict[str, Counter[str]]) -> bool:
+    """Add to `found`, for each queue, how many runs of this shard wait for which limit; whether all were counted."""
     names = [to_text(name) for name in database.read("HKEYS", database.keys.limits)]
     commands = [("ZRANGE", database.keys.waiting(name), 0, _MAX_COUNTED - 1) for name in names]
-    for name, members in zip(names, database.read_all(commands), strict=True):
+    answers = database.read_all(commands)
+    for name, members in zip(names, answers, strict=True):
         for member in read_members(database.keys.waiting(name), members, [], read_delayed_member):
             found[_queue_of(member)][name] += 1
+    return all(len(members) < _MAX_COUNTED for members in answers)
 
 
 def _queue_of(member: str) -> str:

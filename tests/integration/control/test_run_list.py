@@ -1,6 +1,6 @@
 """Runs by state: what has not ended, and the dead letters."""
 
-from jobistemer.control.run_list import list_runs
+from jobistemer.control.run_list import RunChoice, list_runs
 from jobistemer.core.jobs.retries import NO_RETRIES
 from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish
 
@@ -13,7 +13,7 @@ def let_two_runs_die(database):
 
 def test_dead_letters_are_listed_as_dead_or_as_timed_out(database):
     let_two_runs_die(database)
-    pages = {each: list_runs([database], [each], "", "", 10).runs for each in ("dead", "timed_out")}
+    pages = {each: list_runs([database], RunChoice([each]), 10).runs for each in ("dead", "timed_out")}
     assert {each: [(run.id, run.state) for run in runs] for each, runs in pages.items()} == {
         "dead": [("run_1", "dead")],
         "timed_out": [("run_2", "timed_out")],
@@ -22,5 +22,5 @@ def test_dead_letters_are_listed_as_dead_or_as_timed_out(database):
 
 def test_both_kinds_of_dead_letters_are_counted_once(database):
     let_two_runs_die(database)
-    page = list_runs([database], ["dead", "timed_out"], "", "", 1)
+    page = list_runs([database], RunChoice(["dead", "timed_out"]), 1)
     assert (len(page.runs), page.total) == (1, 2)

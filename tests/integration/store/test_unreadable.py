@@ -240,7 +240,7 @@ def test_a_backfill_that_cannot_be_read_is_listed_with_the_reason(app, database,
     assert [each.id for each in control.unreadable()] == [bad]
     listed = run_command(monkeypatch, server_url, "backfill", "list")
     assert (listed.exit_code, bad in listed.output, "cannot be read" in listed.output) == (0, True, True)
-    answer = json.loads(run_command(monkeypatch, server_url, "backfill", "list", "--json").output)
+    answer = json.loads(run_command(monkeypatch, server_url, "backfill", "list", "--json").output)["backfills"]
     assert [each.get("id") for each in answer] == [None, bad]
 
 

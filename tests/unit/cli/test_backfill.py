@@ -22,8 +22,8 @@ def week(app):
 
 def test_a_dry_run_names_what_would_run_and_starts_nothing(cli, week):
     shown = cli("job", "backfill", "nightly", *week, "--dry-run").stdout
-    assert "to run  7: " in shown
-    assert told(cli("backfill", "list", "--json")) == []
+    assert "to run (UTC)  7: " in shown
+    assert told(cli("backfill", "list", "--json"))["backfills"] == []
     assert cli("backfill", "list").stdout == "no backfill is running\n"
 
 
@@ -50,7 +50,7 @@ def test_an_occurrence_is_replayed(cli, app, shard):
     finish(shard, build_ended(fetch_one(shard)), find_job(shard, "nightly").job)
     new = told(cli("occurrence", "replay", old, "--json"))
     assert new["replay_of"] == old
-    assert {each["id"] for each in told(cli("job", "history", "nightly", "--json"))} == {old, new["occurrence"]}
+    assert {each["id"] for each in told(cli("job", "history", "nightly", "--json"))["occurrences"]} == {old, new["occurrence"]}
 
 
 def test_an_audit_without_findings_says_how_much_it_looked_at(cli, app):

@@ -11,7 +11,7 @@ def told(result):
 
 
 def listed(cli):
-    return {each["run"]["id"] for each in told(cli("dead", "list", "--json"))}
+    return {each["run"]["id"] for each in told(cli("dead", "list", "--json"))["dead_letters"]}
 
 
 def test_without_dead_letters_the_list_is_empty(cli):
@@ -106,8 +106,8 @@ def test_a_letter_is_replayed_with_another_payload(cli, dead, shard):
 
 def test_the_list_shows_beforehand_which_letters_are_chosen(cli, dead):
     first, second, _ = dead("OSError: gone"), dead("OSError: gone too"), dead("ValueError: no")
-    assert [each["run"]["id"] for each in told(cli("dead", "list", "--error", "gone", "--json"))] == [first, second]
-    assert told(cli("dead", "list", "--error", "gone", "--offset", "1", "--json"))[0]["run"]["id"] == second
+    assert [each["run"]["id"] for each in told(cli("dead", "list", "--error", "gone", "--json"))["dead_letters"]] == [first, second]
+    assert told(cli("dead", "list", "--error", "gone", "--offset", "1", "--json"))["dead_letters"][0]["run"]["id"] == second
     assert cli("dead", "list", "--handler", "other").stdout == "no dead letters\n"
 
 

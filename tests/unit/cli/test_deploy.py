@@ -42,9 +42,9 @@ def told(result):
 
 def test_a_dry_run_shows_what_is_new_and_registers_nothing(deploy, cli):
     result = deploy(OLD, "--dry-run")
-    assert result.exit_code == 2
+    assert result.exit_code == 4
     assert "+ nightly: new\n    30 fire times appear within 30 days" in result.stdout
-    assert told(cli("job", "list", "--json")) == []
+    assert told(cli("job", "list", "--json"))["jobs"] == []
 
 
 def test_a_deployment_that_is_applied_leaves_nothing_to_do(deploy):
@@ -68,12 +68,12 @@ def test_only_with_remove_jobs_are_removed_and_only_those_of_this_app(deploy, cl
     app.control.register(app.declarations["of_another"].build(), owner="other:app")
     deploy(OLD)
     deploy(NEW)
-    assert {each["name"] for each in told(cli("job", "list", "--json"))} == {"nightly", "yearly", "hourly", "of_another"}
+    assert {each["name"] for each in told(cli("job", "list", "--json"))["jobs"]} == {"nightly", "yearly", "hourly", "of_another"}
     assert deploy(NEW, "--dry-run").exit_code == 0
-    assert deploy(NEW, "--dry-run", "--remove").exit_code == 2
+    assert deploy(NEW, "--dry-run", "--remove").exit_code == 4
     result = told(deploy(NEW, "--remove", "--json"))
     assert {"job": "yearly", "word": "REMOVED", "version": 1} in result["applied"]
-    assert {each["name"] for each in told(cli("job", "list", "--json"))} == {"nightly", "hourly", "of_another"}
+    assert {each["name"] for each in told(cli("job", "list", "--json"))["jobs"]} == {"nightly", "hourly", "of_another"}
 
 
 def test_a_release_that_was_set_back_is_deployed_and_told_in_words(deploy, cli):
@@ -101,7 +101,7 @@ def test_the_plan_names_a_change_that_is_taken_back(deploy):
     windowed = OLD.replace('"0 2 * * *"', '"0 3 * * *", update="windowed", update_window="0 0 4 1 1 ? 2099"')
     deploy(OLD)
     deploy(windowed)
-    assert deploy(OLD, "--dry-run").exit_code == 2
+    assert deploy(OLD, "--dry-run").exit_code == 4
     assert "~ nightly: version 1 stays; the change that waits is taken back\n" in deploy(OLD).stdout
     assert deploy(OLD, "--dry-run").exit_code == 0
 
@@ -144,9 +144,9 @@ def test_what_is_not_confirmed_is_not_applied(deploy, cli, monkeypatch):
     monkeypatch.setattr("jobistemer.cli.commands.deploy.sys", type("Terminal", (), {"stdin": type("In", (), {"isatty": lambda self: True})()}))
     monkeypatch.setattr("click.confirm", _declined)
     assert deploy(OLD).exit_code == 1
-    assert told(cli("job", "list", "--json")) == []
+    assert told(cli("job", "list", "--json"))["jobs"] == []
     assert deploy(OLD, "--yes").exit_code == 0
-    assert len(told(cli("job", "list", "--json"))) == 2
+    assert len(told(cli("job", "list", "--json"))["jobs"]) == 2
 
 
 def _declined(*_, **__):

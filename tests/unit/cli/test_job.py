@@ -26,11 +26,11 @@ def told(result):
 
 def test_an_empty_namespace_says_how_jobs_get_there(cli):
     assert "`jobistemer deploy` registers" in cli("job", "list").stdout
-    assert told(cli("job", "list", "--json")) == []
+    assert told(cli("job", "list", "--json"))["jobs"] == []
 
 
 def test_the_list_shows_each_job_with_its_schedule_and_what_is_due_next(cli, deployed):
-    (nightly, yearly) = told(cli("job", "list", "--json"))
+    (nightly, yearly) = told(cli("job", "list", "--json"))["jobs"]
     assert (nightly["name"], yearly["name"]) == ("nightly", "yearly")
     assert nightly["next_due"] < yearly["next_due"]
     assert (nightly["live"], nightly["queued"], nightly["last"]) == (0, 0, None)
@@ -38,7 +38,7 @@ def test_the_list_shows_each_job_with_its_schedule_and_what_is_due_next(cli, dep
 
 
 def test_the_list_can_be_paged(cli, deployed):
-    assert [job["name"] for job in told(cli("job", "list", "--json", "--limit", 1, "--offset", 1))] == ["yearly"]
+    assert [job["name"] for job in told(cli("job", "list", "--json", "--limit", 1, "--offset", 1))["jobs"]] == ["yearly"]
 
 
 def test_one_job_is_shown_with_its_tasks_and_policies(cli, deployed):
@@ -90,7 +90,7 @@ def test_a_pause_can_end_by_itself(cli, deployed, shard):
 def test_a_triggered_job_has_an_occurrence_whose_history_says_why(cli, deployed):
     fired = told(cli("job", "trigger", "nightly", "--json"))
     assert fired["state"] == "pending"
-    (record,) = told(cli("job", "history", "nightly", "--json"))
+    (record,) = told(cli("job", "history", "nightly", "--json"))["occurrences"]
     assert (record["id"], record["state"]) == (fired["occurrence"], "pending")
     assert "triggered by" in cli("job", "history", "nightly").stdout
 
@@ -106,16 +106,16 @@ def test_the_history_has_the_newest_first_and_can_be_paged(cli, deployed, shard)
     first = told(cli("job", "trigger", "nightly", "--json"))["occurrence"]
     finish(shard, build_ended(fetch_one(shard)), find_job(shard, "nightly").job)
     second = told(cli("job", "trigger", "nightly", "--json"))["occurrence"]
-    history = told(cli("job", "history", "nightly", "--json"))
+    history = told(cli("job", "history", "nightly", "--json"))["occurrences"]
     assert {each["id"]: each["state"] for each in history} == {first: "completed", second: "pending"}
     newest_first = sorted(history, key=lambda each: each["due"], reverse=True)
     assert history == newest_first
-    assert told(cli("job", "history", "nightly", "--json", "--offset", 1)) == newest_first[1:]
+    assert told(cli("job", "history", "nightly", "--json", "--offset", 1))["occurrences"] == newest_first[1:]
 
 
 def test_a_removed_job_is_gone_from_the_list(cli, deployed):
     assert cli("job", "remove", "nightly").exit_code == 0
-    assert [job["name"] for job in told(cli("job", "list", "--json"))] == ["yearly"]
+    assert [job["name"] for job in told(cli("job", "list", "--json"))["jobs"]] == ["yearly"]
 
 
 @pytest.mark.parametrize("command", ["show", "next", "history", "pause", "resume", "trigger", "remove"])
@@ -140,7 +140,7 @@ def test_all_shards_are_listed_together(cli, url):
         app.job(f"{n} 0 * * *", name=f"job{n}")(lambda: None)
     app.deploy()
     assert len({id(app.namespace.for_job(ids.job_id(f"job{n}"))) for n in range(9)}) == 3
-    assert {job["name"] for job in told(cli("job", "list", "--json"))} == {f"job{n}" for n in range(9)}
+    assert {job["name"] for job in told(cli("job", "list", "--json"))["jobs"]} == {f"job{n}" for n in range(9)}
     assert cli("job", "show", "job7").exit_code == 0
 
 
@@ -148,7 +148,7 @@ def test_the_log_shows_who_did_what(cli, deployed):
     assert "no job of this name was ever registered" in cli("job", "log", "nobody").stdout
     cli("job", "pause", "nightly", "--note", "release", "--by", "ana")
     cli("job", "resume", "nightly", "--by", "bo")
-    assert [(each["what"], each["by"]) for each in told(cli("job", "log", "nightly", "--json", "--limit", 2))] == [
+    assert [(each["what"], each["by"]) for each in told(cli("job", "log", "nightly", "--json", "--limit", 2))["changes"]] == [
         ("resumed", "bo"),
         ("paused", "ana"),
     ]

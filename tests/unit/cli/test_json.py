@@ -103,7 +103,7 @@ def world(cli, app, shard, dead, tmp_path, monkeypatch):
         ("dead", "show"): (letters[2],),
         ("deploy",): ("jsonapp:app", "--dry-run"),
         ("enqueue",): ("greet",),
-        ("hold", "put"): ("greet", "--for", "60"),
+        ("hold", "put"): ("greet", "--for", "60", "--force"),
         ("hold", "release"): ("greet",),
         ("job", "backfill"): ("nightly", "--from", since, "--to", until, "--dry-run"),
         ("job", "diff"): ("nightly", "1", "1"),
@@ -138,7 +138,7 @@ ASKING = {
 @pytest.mark.parametrize("path", [path for path, _ in LEAVES if path not in ELSEWHERE], ids=" ".join)
 def test_the_times_in_every_answer_have_a_zone_or_a_unit(cli, app, shard, world, path):
     if path == ("hold", "release"):
-        cli("hold", "put", "greet", "--for", 60)
+        cli("hold", "put", "greet", "--for", 60, "--force")
     arguments = world.get(path)
     if path in ASKING:
         run = app.enqueue("greet", queue="asks").id
@@ -154,7 +154,7 @@ def test_the_times_in_every_answer_have_a_zone_or_a_unit(cli, app, shard, world,
 
 
 def test_an_absent_time_is_null_and_never_nineteen_seventy(cli, world):
-    shown = json.loads(cli("job", "list", "--json").stdout)
+    shown = json.loads(cli("job", "list", "--json").stdout)["jobs"]
     assert {each["paused_until"] for each in shown} == {None}
     assert "1970" not in cli("job", "show", "nightly", "--json").stdout
 
@@ -179,16 +179,14 @@ def test_runs_are_listed_by_state_with_how_many_there_are(cli, world):
     assert listed["total"] == len(listed["runs"])
     (only,) = json.loads(cli("run", "list", "--state", "delayed", "--json").stdout)["runs"]
     assert (only["task"], only["queue"]) == ("greet", "default")
-    assert f"1 of {listed['total']}; see more with --limit" in cli("run", "list", "--limit", 1).stdout
     others = json.loads(cli("run", "list", "--queue", "other", "--json").stdout)
-    assert ([each["worker"] for each in others["runs"]], others["total"]) == (["alice"], None)
+    assert ([each["worker"] for each in others["runs"]], others["total"]) == (["alice"], 1)
     assert "no such run" in cli("run", "list", "--task", "nobody").stdout
 
 
 def test_runs_that_have_ended_are_listed_by_their_state(cli, world):
     (only,) = json.loads(cli("run", "list", "--state", "succeeded", "--limit", 1, "--json").stdout)["runs"]
     assert only["state"] == "succeeded"
-    assert "the first 1; see more with --limit" in cli("run", "list", "--state", "succeeded", "--limit", 1).stdout
     assert json.loads(cli("run", "list", "--state", "succeeded", "--task", "nobody", "--json").stdout)["runs"] == []
 
 
@@ -211,6 +209,6 @@ def test_a_run_is_shown_with_its_payload_and_a_long_one_is_cut_with_its_length(c
 
 
 def test_the_tasks_of_an_app_are_listed_with_their_options(cli, world):
-    found = json.loads(cli("task", "list", "jsonapp:app", "--json").stdout)
+    found = json.loads(cli("task", "list", "jsonapp:app", "--json").stdout)["tasks"]
     assert [(each["task"], each["queue"], each["timeout_ms"]) for each in found][0][:2] == ("greet", "default")
     assert "greet" in cli("task", "list", "jsonapp:app").stdout

@@ -36,24 +36,24 @@ def test_without_workers_the_list_says_how_to_start_one(cli):
 def test_a_worker_is_listed_as_its_last_beat_described_it(cli, shard):
     at = beat(shard, later="what a newer version may add")
     shown = format_instant(datetime.fromtimestamp(at / 1000, UTC))
-    (worker,) = told(cli("worker", "list", "--json"))
+    (worker,) = told(cli("worker", "list", "--json"))["workers"]
     assert (worker["id"], worker["beat_at"], worker["pid"], worker["in_flight"]) == ("alice", shown, 7, 2)
     assert "mail:3" in cli("worker", "list").stdout
 
 
 def test_threads_that_were_stopped_and_never_ended_are_counted_in_the_list(cli, shard):
     beat(shard, leaked=7113)
-    headings, row = cli("worker", "list").stdout.splitlines()
-    assert row[headings.index("leaked") :].startswith("  7113") or "7113" in row
-    assert told(cli("worker", "list", "--json"))[0]["leaked"] == 7113
+    headings, row, _ = cli("worker", "list").stdout.splitlines()
+    assert row[headings.index("stuck") :].startswith("  7113") or "7113" in row
+    assert told(cli("worker", "list", "--json"))["workers"][0]["leaked"] == 7113
 
 
 def test_a_worker_that_is_told_something_shows_it(cli, shard):
     beat(shard)
     assert cli("worker", "quiet", "alice").stdout == "alice receives the command quiet with its next beat\n"
-    assert told(cli("worker", "list", "--json"))[0]["command"] == "quiet"
+    assert told(cli("worker", "list", "--json"))["workers"][0]["command"] == "quiet"
     assert cli("worker", "stop", "alice").exit_code == 0
-    assert told(cli("worker", "list", "--json"))[0]["command"] == "stop"
+    assert told(cli("worker", "list", "--json"))["workers"][0]["command"] == "stop"
 
 
 def test_a_worker_that_is_not_there_cannot_be_told_anything(cli):
@@ -64,7 +64,7 @@ def test_a_worker_that_is_not_there_cannot_be_told_anything(cli):
 
 def test_a_ticker_is_listed_with_how_late_it_was_and_how_wrong_its_clock_is(cli, shard):
     tick(shard, fired=12, late_ms_max=40, offset_ms=-3)
-    (ticker,) = told(cli("ticker", "list", "--json"))
+    (ticker,) = told(cli("ticker", "list", "--json"))["tickers"]
     assert (ticker["fired"], ticker["late_ms_max"], ticker["offset_ms"]) == (12, 40, -3)
     assert "-3 ms" in cli("ticker", "list").stdout
 
@@ -85,7 +85,7 @@ def test_members_beat_into_every_shard_and_are_listed_once(url):
 def test_the_rate_of_a_worker_is_its_average_since_it_started(cli, shard):
     now_ms = shard.clock.now_ms()
     beat(shard, started_at=now_ms - 10_000, done=50)
-    headings, row = cli("worker", "list").stdout.splitlines()
+    headings, row, _ = cli("worker", "list").stdout.splitlines()
     assert "slots" in headings
     end = headings.index("runs/s on average") + len("runs/s on average")
     shown = float(row[headings.index("runs/s on average") : end])

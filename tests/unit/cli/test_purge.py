@@ -35,7 +35,7 @@ def test_runs_that_ended_before_are_purged_and_it_is_on_record_who_did_it(cli, o
     assert json.loads(result.stdout) == {"purged": 1, "found": {"succeeded": 1}, "dry_run": False}
     assert not is_on_record(shard, old)
     assert cli("purge", "runs", "--older-than", "1h", "--yes").stdout == "no run purged\n"
-    (change,) = json.loads(cli("changes", "--json").stdout)
+    (change,) = json.loads(cli("changes", "--json").stdout)["changes"]
     assert (change["by"], change["what"]) == ("ann", "purge runs")
 
 

@@ -30,7 +30,7 @@ def said(result):
 
 
 def test_questions_are_listed_with_their_fields_and_who_may_answer(cli, asking):
-    (found,) = json.loads(cli("questions", "--json").stdout)
+    (found,) = json.loads(cli("questions", "--json").stdout)["questions"]
     assert (found["run"], found["question"], found["by"]) == (asking.id, "Close the account of Ann?", ["ops"])
     assert [each["name"] for each in found["fields"]] == ["yes", "note"]
     assert "Close the account" in said(cli("questions"))
@@ -42,7 +42,7 @@ def test_an_answer_wakes_the_run_and_is_on_record_with_its_author(cli, shard, as
     assert asking.state() is RunState.PENDING
     (sent,) = signals(shard, asking.id)
     assert (sent.name, sent.by, json.loads(sent.value)) == ("approved", "ops", {"yes": True, "note": "12"})
-    assert json.loads(cli("questions", "--json").stdout) == []
+    assert json.loads(cli("questions", "--json").stdout)["questions"] == []
     assert "asks nothing" in said(cli("answer", asking.id, "yes=true", "--by", "ops"))
 
 
@@ -60,7 +60,7 @@ def test_an_answer_that_does_not_fit_is_refused_and_the_question_stays(cli, aski
     done = cli("answer", asking.id, *given)
     assert done.exit_code != 0
     assert refused in said(done)
-    assert len(json.loads(cli("questions", "--json").stdout)) == 1
+    assert len(json.loads(cli("questions", "--json").stdout)["questions"]) == 1
 
 
 def test_a_run_that_asks_nothing_takes_no_answer(cli, app):

@@ -7,16 +7,14 @@ import msgspec
 from rich.console import RenderableType
 
 from jobistemer.cli.author_option import by_option
-from jobistemer.cli.session import Session, with_session
+from jobistemer.cli.list_answers import list_page
+from jobistemer.cli.session import Session, page_options, with_session
 from jobistemer.control.questions import answer_question, require_question
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.runs.questions import AnswerField, list_fields
 from jobistemer.runtime.process_info import user_name
-from jobistemer.store.reads.durable.questions import OpenQuestion, list_questions
+from jobistemer.store.reads.durable.questions import OpenQuestion, count_questions, list_questions
 from jobistemer.terminal import tables
-
-MAX_LISTED = 1_000
-"""How many questions are shown."""
 
 
 class QuestionView(msgspec.Struct, frozen=True):
@@ -33,11 +31,13 @@ class QuestionView(msgspec.Struct, frozen=True):
 
 
 @click.command("questions")
+@page_options(100, 1_000)
 @with_session
-def questions_command(session: Session) -> None:
+def questions_command(session: Session, limit: int, offset: int) -> None:
     """List the questions that suspended runs ask people, those first that wait longest."""
-    found = list_questions(session.namespace.shards, limit=MAX_LISTED)
-    answer = [
+    shards = session.namespace.shards
+    found = list_questions(shards, offset, limit)
+    rows = [
         QuestionView(
             run=each.run.id,
             task=each.run.handler,
@@ -50,7 +50,8 @@ def questions_command(session: Session) -> None:
         )
         for each in found
     ]
-    session.print_answer(answer, lambda: _draw(found, session.now_ms))
+    answer = list_page("question", rows, offset, count_questions(shards))
+    session.print_list(answer, lambda: "" if offset and not found else _draw(found, session.now_ms))
 
 
 @click.command("answer")

@@ -7,6 +7,7 @@ from typing import Final
 import click
 from rich.console import RenderableType
 
+from jobistemer.cli.list_answers import list_all
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.backfills import BackfillPreview, Backfills, UnreadableBackfill
 from jobistemer.core.planning.backfill import MAX_AT_ONCE, REPEATABLE, BackfillOrder
@@ -87,8 +88,8 @@ def list_command(session: Session) -> None:
     """List the backfills that are running, and those that cannot be read."""
     control = Backfills(session.namespace)
     found, odd = control.running(), control.unreadable()
-    answer = [*map(_to_json, found), *({"id": each.id, "unreadable": each.reason} for each in odd)]
-    session.print_answer(answer, lambda: _backfills_table(found, odd))
+    rows = [*map(_to_json, found), *({"id": each.id, "unreadable": each.reason} for each in odd)]
+    session.print_list(list_all("backfill", rows), lambda: _backfills_table(found, odd))
 
 
 @backfill_group.command("show")
@@ -123,7 +124,8 @@ def replay_command(session: Session, occurrence: str) -> None:
 
 def _preview_table(preview: BackfillPreview) -> RenderableType:
     instants = ", ".join(tables.format_utc(each) for each in preview.to_run[:_MAX_SHOWN])
-    rows = [("to run", f"{len(preview.to_run)}: {instants}" + (", …" if len(preview.to_run) > _MAX_SHOWN else ""))]
+    rest = ", …; --json has them all" if len(preview.to_run) > _MAX_SHOWN else ""
+    rows = [("to run (UTC)", f"{len(preview.to_run):,}: {instants}{rest}")]
     rows += [(f"left alone: {state}", str(count)) for state, count in sorted(preview.left_alone.items())]
     rows += [("excluded by calendars", str(preview.excluded))] if preview.excluded else []
     return tables.properties(rows)

@@ -9,8 +9,10 @@ from typing import Final
 import click
 from rich.console import RenderableType
 
+from jobistemer.cli.list_answers import list_page
 from jobistemer.cli.session import Session, page_options, with_session
 from jobistemer.control.jobs import JobControl
+from jobistemer.core import ids
 from jobistemer.core.runs.history_text import explain_occurrence, find_mentioned
 from jobistemer.core.runs.records import JobChange, OccurrenceRecord
 from jobistemer.core.text import format_duration
@@ -36,19 +38,20 @@ def history_command(session: Session, name: str, limit: int, offset: int, *, ids
     # A reason may name another occurrence by its id; people know it by its due instant.
     others = records.find_occurrences(database, sorted(find_mentioned(found)))
     due = {each.id: each.due for each in (*found, *others)}
-    session.print_answer(found, lambda: history_table(found, due, session.now_ms, whole=ids or not sys.stdout.isatty()))
+    answer = list_page("occurrence", found, offset, jobs.count_history(database, job.id))
+    whole = ids or not sys.stdout.isatty()
+    session.print_list(answer, lambda: history_table(found, due, session.now_ms, whole=whole))
 
 
 @click.command("log")
 @click.argument("name")
-@click.option(
-    "--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="Show at most so many changes."
-)
+@page_options(20, 1_000)
 @with_session
-def log_command(session: Session, name: str, limit: int) -> None:
+def log_command(session: Session, name: str, limit: int, offset: int) -> None:
     """Show the changes made to a job and who made them, the latest first."""
-    found = JobControl(session.namespace).log(name, limit)
-    session.print_answer(found, lambda: _log_table(found, session.now_ms))
+    found, job_id = JobControl(session.namespace).log(name, limit, offset), ids.job_id(name)
+    answer = list_page("change", found, offset, jobs.count_job_changes(session.namespace.for_job(job_id), job_id))
+    session.print_list(answer, lambda: "" if offset and not found else _log_table(found, session.now_ms))
 
 
 def history_table(found: list[OccurrenceRecord], due: dict[str, int], now_ms: int, *, whole: bool) -> RenderableType:

@@ -16,7 +16,8 @@ from jobistemer.cli.commands.job.backfill import job_backfill_command
 from jobistemer.cli.commands.job.control import pause_command, remove_command, resume_command, trigger_command
 from jobistemer.cli.commands.job.history import history_command, log_command
 from jobistemer.cli.commands.job.versions import diff_command, rollback_command, versions_command
-from jobistemer.cli.session import Session, describe_page, page_options, with_session
+from jobistemer.cli.list_answers import ListAnswer, list_page
+from jobistemer.cli.session import Session, page_options, with_session
 from jobistemer.control.jobs import JobControl
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidSchedule, UnknownJob, UnknownTask
@@ -73,15 +74,15 @@ def list_command(session: Session, *, limit: int, offset: int, prefix: str, afte
         raise click.UsageError("--after goes with --prefix; without it, --offset goes on")
     shards = session.namespace.shards
     found = jobs.list_jobs(shards, offset, limit)
-    more = describe_page(len(found), offset, jobs.count_jobs(shards))
-    session.print_answer(found, lambda: tables.stack(_jobs_table(found, session.now_ms), *more))
+    answer = list_page("job", found, offset, jobs.count_jobs(shards))
+    session.print_list(answer, lambda: "" if offset and not found else _jobs_table(found, session.now_ms))
 
 
 def _list_by_prefix(session: Session, prefix: str, limit: int, after: str) -> None:
     page = JobControl(session.namespace).list(prefix, limit=limit, after=after)
-    more = [f"{len(page.jobs)} of {page.total:,}; go on with --after {page.next}"] if page.next else []
     table = _jobs_table(list(page.jobs), session.now_ms) if page.total else f"no job begins with {prefix!r}"
-    session.print_answer(page.jobs, lambda: tables.stack(table, *map(tables.cell, more)))
+    onward = {"prefix": prefix, "after": page.next} if page.next else None
+    session.print_list(ListAnswer("job", page.jobs, page.total, page.before, next=onward), lambda: table)
 
 
 @job_group.command("show")

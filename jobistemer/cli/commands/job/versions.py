@@ -9,6 +9,7 @@ import click
 from rich.console import Group, RenderableType
 
 from jobistemer.cli import diff_tables
+from jobistemer.cli.list_answers import list_all
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.definitions import UnreadableVersion
 from jobistemer.control.jobs import JobControl
@@ -30,8 +31,8 @@ def versions_command(session: Session, name: str) -> None:
         stored = control.find(name)
         pending_at = stored.pending_at if stored.pending else None
     pending = {"at": datetime.fromtimestamp(pending_at / 1000, UTC)} if pending_at is not None else None
-    answer = {"versions": kept, "unreadable": odd, "pending": pending}
-    session.print_answer(answer, lambda: _versions_table(kept, odd, pending_at, session.now_ms))
+    answer = list_all("version", kept, unreadable=odd, pending=pending)
+    session.print_list(answer, lambda: _versions_table(kept, odd, pending_at, session.now_ms))
 
 
 @click.command("diff")
