@@ -31,7 +31,7 @@ class ListAnswer(msgspec.Struct, frozen=True):
 
     @property
     def is_told(self) -> bool:
-        """Whether the table needs a line about its numbers: an empty list says so itself."""
+        """True when the table needs a line about its numbers: an empty list says so itself."""
         return bool(self.rows or self.total or self.offset or self.hint)
 
     def to_json(self) -> dict[str, Any]:

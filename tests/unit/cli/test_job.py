@@ -192,7 +192,7 @@ def test_a_job_that_has_ended_itself_has_no_next_instants_and_says_how_it_is_tak
     assert back in shown
     assert told(cli("job", "next", "nightly", "--json")) == []
     assert back in cli("job", "next", "nightly").stdout
-    (listed,) = [each for each in told(cli("job", "list", "--json")) if each["name"] == "nightly"]
+    (listed,) = [each for each in told(cli("job", "list", "--json"))["jobs"] if each["name"] == "nightly"]
     assert listed["next_due"] is None
     assert "ended" in cli("job", "list").stdout
     assert deployed.control.next_run("nightly") is None
