@@ -19,8 +19,8 @@ from jobistemer.core.handlers.hooks import Hooks
 from jobistemer.core.jobs.graph import find_upstream
 from jobistemer.core.jobs.job import FailureStrategy, Job, Task
 from jobistemer.core.jobs.new_job import encode_new_job
-from jobistemer.core.jobs.options import ALIASES, OPTION_NAMES, Options, read_options, resolve_options
-from jobistemer.core.schedules import AnySchedule, parse_schedule
+from jobistemer.core.jobs.options import ALIASES, OPTION_NAMES, Options, find_sources, read_options
+from jobistemer.core.schedules import AnySchedule, Custom, parse_schedule
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,6 +31,7 @@ _TRAIT_NAMES = frozenset({"retry_on", "no_retry_on"})
 _OWN_NAMES = frozenset({"mode", "payload", "on_start"})
 _POLICY_NAMES = frozenset(Job.__struct_fields__) - {"name", "schedule", "tasks", "on_complete"} | _OWN_NAMES
 COMPLETION = "on_complete"
+_PLACEHOLDER = Task("task", "task")
 MODES = ("graph", "sequential", "parallel")
 
 
@@ -71,11 +72,12 @@ class JobDeclaration(TaskDecorator):
         if self._payload is not None and not isinstance(self._payload, Mapping):
             raise InvalidPayload(f"payload of a job is {show(self._payload)}, allowed are keyword arguments by name")
         self._on_start = self._policies.pop("on_start", None)
-        # A job of several tasks is complete only when it is built; what its policies have wrong is said here.
-        placeholder = Task("task", "task")
-        encode_new_job(Job("unnamed" if name is None else name, schedule, (placeholder,), **self._policies))
+        if self._policies or isinstance(schedule, Custom):
+            # A job of several tasks is complete only when it is built; what its policies have wrong is said here.
+            encode_new_job(Job("unnamed" if name is None else name, schedule, (_PLACEHOLDER,), **self._policies))
         self._tasks: list[Task] = []
         self._completion: Task | None = None
+        self._built: Job | None = None
         self.name = ""
         if name is not None:
             self._set_name(name)
@@ -138,6 +140,7 @@ class JobDeclaration(TaskDecorator):
         traits, own = split_task_options(options)
         handle, effective, origin = self._add_handler(function, f"{self.name}.{COMPLETION}", traits, own)
         payload = encode_payload(handle.name, {})
+        self._built = None
         self._completion = Task(COMPLETION, handle.name, payload, options=effective, origin=origin)
         return handle
 
@@ -150,7 +153,10 @@ class JobDeclaration(TaskDecorator):
 
     def build(self) -> Job:
         """Return the definition as a value. Raises InvalidDefinition."""
-        return Job(self.name, self._schedule, tuple(self._tasks), on_complete=self._completion, **self._policies)
+        if self._built is None:
+            tasks = tuple(self._tasks)
+            self._built = Job(self.name, self._schedule, tasks, on_complete=self._completion, **self._policies)
+        return self._built
 
     def _add_only_task(self, function: Callable[..., Any]) -> TaskHandle[Any, Any]:
         """Make the function the only task of the job."""
@@ -213,6 +219,7 @@ class JobDeclaration(TaskDecorator):
         except (InvalidPayload, InvalidDefinition):
             del self._app.handlers[handler_name]
             raise
+        self._built = None
         self._tasks.append(Task(name, handler_name, checked, after, effective, failure, origin))
         return handle
 
@@ -238,8 +245,7 @@ class JobDeclaration(TaskDecorator):
         """Return the handle of a new task, its effective options, and the level that each option comes from."""
         levels = [("app", self._app.defaults), ("job", self._options), ("task", options)]
         handle = self._app.add_handler(function, name, levels, **traits)
-        sources = {field: found.source for field, found in resolve_options(levels).items() if found.source != "default"}
-        return handle, handle.handler.options, sources
+        return handle, handle.handler.options, find_sources(levels)
 
 
 def split_task_options(given: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import dropwhile, takewhile
@@ -93,12 +95,25 @@ def _import_app(reference: str) -> Jobistemer:
     if module_name.endswith(".py"):
         dotted_name = module_name.removesuffix(".py").replace("/", ".")
         raise Misconfigured(f"app {reference!r} names a file; a module is named without .py: {dotted_name}:{attribute}")
-    module = _import_module(module_name, f"app {reference!r}")
+    with paused_collection():
+        module = _import_module(module_name, f"app {reference!r}")
     found = getattr(module, attribute, None)
     if not isinstance(found, Jobistemer):
         apps = ", ".join(_find_apps(vars(module))) or "none"
         raise Misconfigured(f"app {reference!r}: {module_name} has no Jobistemer app {attribute!r}; apps there: {apps}")
     return found
+
+
+@contextmanager
+def paused_collection() -> Iterator[None]:
+    """Pause the garbage collector, which would look again and again at thousands of declarations that all stay."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _import_module(name: str, whose: str) -> ModuleType:

@@ -14,7 +14,7 @@ from jobistemer.core.checks import explain_unknown, is_encodable, show
 from jobistemer.core.durations import LONGEST_WAIT_S, LONGEST_WINDOW_S, Seconds, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.ids import is_run_id
-from jobistemer.core.jobs.options import ALIASES, OPTION_NAMES, Options, read_options
+from jobistemer.core.jobs.options import ALIASES, NO_OPTIONS, OPTION_NAMES, Options, read_options
 from jobistemer.core.payload_json import read_object
 from jobistemer.store.calls.runs import new_run_id as make_run_id
 
@@ -196,7 +196,7 @@ def build_request(
     return Request(
         task,
         {} if payload is None else payload,
-        read_options(f"a call of task {show(task)}", options, InvalidInput) if options else _NO_OPTIONS,
+        read_options(f"a call of task {show(task)}", options, InvalidInput) if options else NO_OPTIONS,
         timing,
         single,
         check_texts("metadata", metadata) if metadata is not None else {},
@@ -205,7 +205,6 @@ def build_request(
     )
 
 
-_NO_OPTIONS = Options()
 _CALL_ONLY = frozenset(("delay", "at", "expires", "unique", "throttle", "debounce", "metadata", "headers", "run_id"))
 _KNOWN_OPTIONS = (_CALL_ONLY | ALIASES | OPTION_NAMES) - {"executor", "limits"}
 

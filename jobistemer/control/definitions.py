@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -14,14 +14,14 @@ from jobistemer.core import ids
 from jobistemer.core.checks import LARGEST_WHOLE, check_author, check_id, check_text, check_whole, show
 from jobistemer.core.errors import InvalidInput, InvalidSchedule, UnknownVersion, UnreadableRecord
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.jobs.new_job import encode_new_job
+from jobistemer.core.jobs.new_job import DeclaredJob, encode_declared, encode_new_job
 from jobistemer.core.jobs.versions import Version
 from jobistemer.core.planning.diff import Difference, diff_jobs
 from jobistemer.core.unreadable import Unreadable
 from jobistemer.runtime.offload import twin
 from jobistemer.runtime.process_info import user_name
-from jobistemer.store.actions.update_job import Apply, Author, update_job
-from jobistemer.store.actions.update_jobs import CheckedJob, update_jobs
+from jobistemer.store.actions.update_job import Apply, Author, UpdateResult, update_job
+from jobistemer.store.actions.update_jobs import is_registered, read_registered, update_jobs
 from jobistemer.store.calls import jobs
 from jobistemer.store.calls.job_versions import find_versions, list_versions
 from jobistemer.store.calls.jobs import StoredJob
@@ -81,20 +81,17 @@ class JobDefinitions(JobPages):
         keep_newer: a definition that another version has replaced before stays replaced (OLDER), so that an old process
         which starts again undoes nothing. Returns a registration for each. Raises what `register` raises.
         """
-        # One that cannot be written leaves all of them unwritten.
-        checked = [CheckedJob(job, encode_new_job(job)) for job in jobs]
+        declared = [encode_declared(job) for job in jobs]
         check_text("owner", owner, LONGEST_OWNER, InvalidInput)
         # Shards are chosen for all new jobs together: one by one, each would take round trips of its own.
-        self._namespace.placement.assign([job.id for job in jobs])
-        author, apply = Author(self._by, owner), choose_apply(force, keep_newer)
-        databases = self._namespace.for_jobs([job.id for job in jobs])
-        # Several shards take turns, job by job, but each of them hundreds in a round trip.
-        results = {
-            shard: update_jobs(
-                shard, [job for job, its in zip(checked, databases, strict=True) if its is shard], author, apply
-            )
+        self._namespace.placement.assign([each.id for each in declared])
+        databases = self._namespace.for_jobs([each.id for each in declared])
+        by_shard = {
+            shard: [each for each, its in zip(declared, databases, strict=True) if its is shard]
             for shard in dict.fromkeys(databases)
         }
+        results = _update_all(by_shard, Author(self._by, owner), choose_apply(force, keep_newer))
+        # Several shards take turns, job by job, but each of them hundreds in a round trip.
         registered = [Registration(job.name, *next(results[shard])) for job, shard in zip(jobs, databases, strict=True)]
         for job, done in zip(jobs, registered, strict=True):
             if done.word in ("CREATED", "CHANGED") and is_over(job, self._now_ms()):
@@ -166,6 +163,22 @@ class JobDefinitions(JobPages):
 
     def _now_ms(self) -> int:
         return self._namespace.clock.now_ms()
+
+
+def _update_all(
+    by_shard: dict[Database, list[DeclaredJob]], author: Author, apply: Apply
+) -> dict[Database, Iterator[UpdateResult]]:
+    """Begin the update of the jobs of each shard; its iterator registers them, in their order."""
+    registered = {shard: read_registered(shard, declared) for shard, declared in by_shard.items()}
+    for shard, declared in by_shard.items():
+        for each, stored in zip(declared, registered[shard], strict=True):
+            # Unchanged jobs are most of a deployment, and nothing of them is written. One that cannot be written leaves
+            # all of them unwritten.
+            if not is_registered(stored, each, author.owner):
+                encode_new_job(each.job)
+    return {
+        shard: update_jobs(shard, declared, registered[shard], author, apply) for shard, declared in by_shard.items()
+    }
 
 
 def is_over(job: Job, now_ms: int) -> bool:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
 
 from jobistemer.control.definitions import Registration, choose_apply, is_over
 from jobistemer.control.jobs import JobControl
-from jobistemer.core.jobs.job import Job, fingerprint
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.jobs.new_job import DeclaredJob, encode_declared
 from jobistemer.core.jobs.versions import choose_apply_ms
 from jobistemer.core.planning.diff import Difference, FireTimeChanges, InstantBudget, diff_jobs
 from jobistemer.core.unreadable import Unreadable
 from jobistemer.store.actions.update_job import Apply, find_earlier, keep_anchor
-from jobistemer.store.actions.update_jobs import read_declared
+from jobistemer.store.actions.update_jobs import Registered, find_due_marks, is_registered, read_declared
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
@@ -58,16 +59,22 @@ class DeployPlan(msgspec.Struct, frozen=True):
     """The plan of a deployment: the declared jobs in their order, then the deployed jobs that are no longer declared.
 
     owner: the mark of the app. force: ignore update windows. keep_newer: definitions that others have replaced stay so.
+    is_applied: all jobs were registered as declared when the plan was made, so at that moment there was nothing to do.
     """
 
     jobs: tuple[JobPlan, ...]
     owner: str
     force: bool
     keep_newer: bool = False
+    is_applied: bool = False
 
     def with_step(self, *steps: DeployStep) -> list[JobPlan]:
         """Return the jobs with one of these steps."""
         return [each for each in self.jobs if each.step in steps]
+
+    def list_unchanged(self) -> list[Registration]:
+        """Return the registrations of a plan that is applied already."""
+        return [Registration(each.job, "UNCHANGED", each.version) for each in self.jobs]
 
 
 def plan_deploy(
@@ -78,17 +85,22 @@ def plan_deploy(
     force, keep_newer: see `JobDefinitions.register_all`.
     Raises InvalidDefinition for a change that could never be applied.
     """
-    databases = namespace.for_jobs([job.id for job in declared])
+    encoded = [encode_declared(job) for job in declared]
+    job_ids = [each.id for each in encoded]
+    databases = namespace.for_jobs(job_ids)
     apply = choose_apply(force, keep_newer)
-    budget, planned = InstantBudget(), dict[int, JobPlan]()
+    budget, planned, is_applied = InstantBudget(), dict[int, JobPlan](), namespace.placement.holds(job_ids)
     for shard in dict.fromkeys(databases):
-        own = [(position, job) for position, job in enumerate(declared) if databases[position] is shard]
-        now_ms = shard.read_clock()
-        for (position, job), found in zip(own, read_declared(shard, [job for _, job in own]), strict=True):
-            planned[position] = _plan_job(shard, job, found, apply, now_ms, budget)
+        positions = [position for position, its in enumerate(databases) if its is shard]
+        own = [encoded[position] for position in positions]
+        now_ms, registered = shard.read_clock(), read_declared(shard, own)
+        plans = _plan_jobs(shard, own, registered, apply, now_ms, budget)
+        planned |= zip(positions, plans, strict=True)
+        is_applied = is_applied and _are_registered(shard, own, registered, owner)
     # Without a mark nothing says which registered jobs this app has deployed, so none is removed.
-    removed = _plan_removals(namespace, {job.id for job in declared}, owner, budget) if owner else []
-    return DeployPlan((*(planned[position] for position in range(len(declared))), *removed), owner, force, keep_newer)
+    removed = _plan_removals(namespace, set(job_ids), owner, budget) if owner else []
+    in_order = (planned[position] for position in range(len(declared)))
+    return DeployPlan((*in_order, *removed), owner, force, keep_newer, is_applied and not removed)
 
 
 def apply_deploy(
@@ -105,19 +117,43 @@ def apply_deploy(
     return done
 
 
+def _are_registered(
+    database: Database, declared: list[DeclaredJob], registered: Sequence[Registered], owner: str
+) -> bool:
+    """Return whether nothing of these jobs has to be written."""
+    return all(
+        is_registered(stored, job, owner)
+        for job, stored in zip(declared, registered, strict=True)
+    ) and None not in find_due_marks(database, [each.id for each in declared])
+
+
+def _plan_jobs(
+    database: Database,
+    declared: list[DeclaredJob],
+    registered: Sequence[Registered],
+    apply: Apply,
+    now_ms: int,
+    budget: InstantBudget,
+) -> Iterator[JobPlan]:
+    unchanged = Difference((), FireTimeChanges.none(now_ms // 1000))
+    for job, found in zip(declared, registered, strict=True):
+        if isinstance(found, StoredJob) and found.fingerprint == job.fingerprint and not found.pending:
+            yield JobPlan(job.job.name, DeployStep.KEEP, found.version, unchanged)
+        else:
+            yield _plan_job(database, job, found, apply, now_ms, budget)
+
+
 def _plan_job(
     database: Database,
-    job: Job,
-    registered: StoredJob | Unreadable | None,
+    declared: DeclaredJob,
+    registered: Registered,
     apply: Apply,
     now_ms: int,
     budget: InstantBudget,
 ) -> JobPlan:
-    mark = fingerprint(job)
+    job, mark = declared.job, declared.fingerprint
     unreadable = registered.reason if isinstance(registered, Unreadable) else ""
     stored = None if isinstance(registered, Unreadable) else registered
-    if stored is not None and stored.fingerprint == mark and not stored.pending:
-        return JobPlan(job.name, DeployStep.KEEP, stored.version, Difference((), FireTimeChanges.none(now_ms // 1000)))
     found = diff_jobs(stored.job if stored else None, keep_anchor(job, stored, now_ms), now_ms // 1000, budget)
     earlier = find_earlier(database, stored, mark) if stored and stored.fingerprint != mark else None
     step = _decide_step(mark, stored, earlier, apply)

@@ -39,6 +39,11 @@ class JobPlacement:
         self._load([job for job in job_ids if bucket_of(job) not in self._known])
         return [self._known.get(bucket_of(job)) for job in job_ids]
 
+    def holds(self, job_ids: Sequence[str]) -> bool:
+        """Return whether all of these jobs are known to be placed; jobs that need no placement are."""
+        is_needed = self._is_enabled and len(self._shards()) > 1
+        return not is_needed or all(bucket_of(job) in self._known for job in job_ids)
+
     def assign(self, job_ids: Sequence[str]) -> None:
         """Place jobs that are about to be registered. The decision of a process that was faster stands."""
         # Cached ones as well: a failover may have lost a field since, and then no other process would find the job.

@@ -111,7 +111,9 @@ class Namespace:
         return self.for_jobs([job_id])[0]
 
     def for_jobs(self, job_ids: Sequence[str]) -> list[Database]:
-        """Return the shard of each of many jobs, with one command."""
+        """Return the shard of each of many jobs, with one command; with none where there is one shard."""
+        if len(self.shards) == 1:
+            return [self.shards[0]] * len(job_ids)
         numbers = zip(job_ids, self.placement.find(job_ids), strict=True)
         return [self.for_id(job) if number is None else self.shards[number] for job, number in numbers]
 

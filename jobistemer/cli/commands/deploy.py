@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import click
 from rich.console import Group, RenderableType
 
-from jobistemer.app.loading import load_app
+from jobistemer.app.loading import load_app, paused_collection
 from jobistemer.cli import diff_tables
 from jobistemer.cli.session import Session, json_option, one_line_errors, with_server
 from jobistemer.control.definitions import Registration
 from jobistemer.control.deploy import DeployPlan, DeployStep, JobPlan, apply_deploy, plan_deploy
+from jobistemer.control.jobs import JobControl
+from jobistemer.core.jobs.job import Job
 from jobistemer.terminal import tables
 
 EXIT_PENDING: Final = 4
@@ -79,8 +82,9 @@ def deploy_command(
     """
     loaded = load_app(app, url, namespace)
     session = Session(loaded.namespace, as_json=as_json)
-    declared = loaded.jobs()
-    plan = plan_deploy(loaded.namespace, declared, loaded.owner, force=force, keep_newer=keep_newer)
+    with paused_collection():
+        declared = loaded.jobs()
+        plan = plan_deploy(loaded.namespace, declared, loaded.owner, force=force, keep_newer=keep_newer)
     changes = (DeployStep.ADD, DeployStep.CHANGE, DeployStep.DROP)
     pending = bool(plan.with_step(*changes, DeployStep.REMOVE) if remove else plan.with_step(*changes))
     if not as_json:
@@ -88,7 +92,7 @@ def deploy_command(
         tables.print_renderable(render_plan(plan, session.now_ms, remove=remove, most=most))
     if pending and not dry_run and not yes and not as_json and sys.stdin.isatty():
         click.confirm("Apply this?", abort=True)
-    applied = [] if dry_run else apply_deploy(loaded.control, plan, declared, remove=remove)
+    applied = [] if dry_run else _apply(loaded.control, plan, declared, remove=remove)
     answer = {"plan": plan.jobs, "applied": [each._asdict() for each in applied]}
     # The plan has counted the unchanged ones.
     if as_json or (verbose and applied) or any(each.word != "UNCHANGED" for each in applied):
@@ -97,6 +101,11 @@ def deploy_command(
         raise click.exceptions.Exit(EXIT_PENDING)
     if any(each.word == "OLDER" for each in applied):
         raise click.exceptions.Exit(EXIT_OLDER)
+
+
+def _apply(control: JobControl, plan: DeployPlan, declared: Sequence[Job], *, remove: bool) -> list[Registration]:
+    # Where nothing had to be done a moment ago nobody was asked for a confirmation, so the jobs are not read again.
+    return plan.list_unchanged() if plan.is_applied else apply_deploy(control, plan, declared, remove=remove)
 
 
 def render_plan(plan: DeployPlan, now_ms: int, *, remove: bool, most: int | None = None) -> RenderableType:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import FunctionType
 from typing import Any, NamedTuple, get_type_hints
+from weakref import WeakKeyDictionary
 
 from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidDefinition
@@ -26,6 +28,9 @@ class CallableInfo(NamedTuple):
     is_coroutine: bool
 
 
+_known_functions = WeakKeyDictionary[FunctionType, CallableInfo]()
+
+
 def find_name(function: Any, name: str | None) -> str:
     """Return the name of the task that is made of a callable: the given one, else that of the function.
 
@@ -39,10 +44,19 @@ def find_name(function: Any, name: str | None) -> str:
 
 
 def read_callable(task: str, function: Callable[..., Any]) -> CallableInfo:
-    """Read what a worker has to know of the callable behind a task.
+    """Read what a worker has to know of the callable behind a task; a plain function is read once.
 
     Raises InvalidDefinition for a callable that cannot be called with a payload, which has named arguments only.
     """
+    # A loop that declares thousands of jobs gives them the same function, and reading it takes longer than all else.
+    if not isinstance(function, FunctionType):
+        return _read_callable(task, function)
+    if (found := _known_functions.get(function)) is None:
+        found = _known_functions[function] = _read_callable(task, function)
+    return found
+
+
+def _read_callable(task: str, function: Callable[..., Any]) -> CallableInfo:
     _check_callable(function)
     inner = _inner_function(function)
     if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):

@@ -13,27 +13,23 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.checks import check_name, show
-from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
+from jobistemer.core.errors import InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers.callables import read_callable
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.dependencies import NO_PROVIDERS, Providers, find_dependencies
 from jobistemer.core.handlers.injected import find_injected
 from jobistemer.core.handlers.result_codec import ResultCodec
-from jobistemer.core.handlers.round_trip import check_kept, find_cares
+from jobistemer.core.handlers.round_trip import check_kept
 from jobistemer.core.handlers.value_codec import (
-    DECLARATION_ERRORS,
-    NoFormInJson,
-    build_plain_decoder,
     check_unchanged,
     decode_models,
     encode_json,
     encode_models,
-    find_model_codecs,
+    read_parameters,
 )
 from jobistemer.core.jobs.limits import Limit, LimitUse, check_keys, find_uses, shard_key
-from jobistemer.core.jobs.options import Options, complete_options
+from jobistemer.core.jobs.options import DEFAULTS, Options
 from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter
-from jobistemer.core.models import ModelCodec
 from jobistemer.core.payload_json import ENCODING_ERRORS, MAX_DEPTH, check_json_depth, find_non_finite, read_object
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message
 from jobistemer.core.sizes import DEFAULT_BYTES, DEFAULT_SIZES, Sizes
@@ -65,7 +61,7 @@ class Handler:
         self.function = function
         self.options = options
         # The registry has merged the app's defaults into the options; this adds those of the package.
-        self.executor = complete_options(options).executor
+        self.executor = options.executor or DEFAULTS.executor
         signature, hints, self.is_coroutine = read_callable(name, function)
         self.context_parameter = _find_context_parameter(signature, hints)
         self.dependencies = find_dependencies(name, signature, hints, providers, is_coroutine=self.is_coroutine)
@@ -82,8 +78,7 @@ class Handler:
         self._names = tuple(each.name for each in given if each.kind is each.POSITIONAL_OR_KEYWORD)
         self._required = {each.name for each in given if each.default is each.empty}
         self._is_plain = len(self._names) == len(given)
-        self._models, self._decoder = _build_decoders(name, given, hints)
-        self._cares = find_cares(self._decoder)
+        self._models, self._decoder, self._cares = read_parameters(name, function, given, hints)
         self._deep = {name for name, care in self._cares.items() if care.deep}
         check_keys(f"task {name!r}", self.limits, [each.name for each in given])
         self._result_codec = ResultCodec(name, hints)
@@ -266,31 +261,3 @@ def _find_context_parameter(signature: inspect.Signature, hints: Mapping[str, An
     # `Context | None = None` is needed by type checkers behind parameters that have defaults.
     annotations = (Context, Context | None)
     return next((name for name in signature.parameters if hints.get(name) in annotations), None)
-
-
-def _build_decoders(
-    name: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any]
-) -> tuple[dict[str, ModelCodec], msgspec.json.Decoder[Any] | None]:
-    """Return the codecs of the parameters that hold models, and the decoder of the whole payload."""
-    try:
-        models = find_model_codecs(parameters, hints)
-        fields = [_build_field(parameter, hints, models) for parameter in parameters]
-        if not fields:
-            return models, None
-        payload_type = msgspec.defstruct("Payload", fields, kw_only=True, forbid_unknown_fields=True)
-        return models, build_plain_decoder(payload_type)
-    except DECLARATION_ERRORS as error:
-        remedy = "; what a worker has itself is given by = Depends(…)" if isinstance(error, NoFormInJson) else ""
-        raise InvalidDefinition(
-            f"task {name!r} has a parameter that cannot be read from JSON: {error}{remedy}"
-        ) from None
-
-
-def _build_field(
-    parameter: inspect.Parameter, hints: Mapping[str, Any], models: Mapping[str, ModelCodec]
-) -> tuple[Any, ...]:
-    annotation = msgspec.Raw if parameter.name in models else hints.get(parameter.name, Any)
-    if parameter.default is inspect.Parameter.empty:
-        return (parameter.name, annotation)
-    default = parameter.default
-    return (parameter.name, annotation, msgspec.field(default_factory=lambda: default))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import or_
 from types import UnionType
-from typing import Any, Final, Never, NoReturn, Union, get_args, get_origin
+from typing import Any, Final, NamedTuple, Never, NoReturn, Union, get_args, get_origin
 
 import msgspec
 
@@ -15,11 +15,13 @@ from jobistemer.core.handlers.control_errors import Done
 from jobistemer.core.handlers.round_trip import Care, check_kept, find_care
 from jobistemer.core.handlers.value_codec import (
     DECLARATION_ERRORS,
+    Decode,
     build_plain_decoder,
     check_unchanged,
     encode_json,
     find_model_codec,
 )
+from jobistemer.core.models import ModelCodec
 from jobistemer.core.payload_json import ENCODING_ERRORS, find_non_finite
 from jobistemer.core.sizes import DEFAULT_BYTES
 
@@ -56,6 +58,43 @@ def _without_done(annotation: Any) -> Any:
     return reduce(or_, (each for each in get_args(annotation) if each is not Done))
 
 
+class ResultType(NamedTuple):
+    """An annotation as results are read and compared by it. may_be_none: whether None fits it."""
+
+    models: ModelCodec | None
+    decode: Decode
+    care: Care
+    may_be_none: bool
+
+
+def _read_type(annotation: Any) -> ResultType:
+    """Read the annotation of a result. Raises one of DECLARATION_ERRORS for one that no JSON gives."""
+    models = find_model_codec(annotation, "$")
+    decode = models.decode if models else build_plain_decoder(annotation).decode
+    care = _OPEN if models else find_care(msgspec.inspect.type_info(annotation))
+    return ResultType(models, decode, care, _reads_null(decode))
+
+
+_read_known_type = lru_cache(maxsize=1024)(_read_type)
+"""Thousands of tasks return values of a few types, and one is not read in no time."""
+
+
+def _reads_null(decode: Decode) -> bool:
+    try:
+        decode(b"null")
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _has_hash(annotation: Any) -> bool:
+    try:
+        hash(annotation)
+    except TypeError:
+        return False
+    return True
+
+
 class ResultCodec:
     """The JSON of the results of one task. Raises InvalidDefinition for an annotation that no JSON gives.
 
@@ -69,12 +108,10 @@ class ResultCodec:
         annotation = Any if annotation in (None, type(None), NoReturn, Never) else annotation
         self._is_typed = annotation is not Any
         try:
-            self._models = find_model_codec(annotation, "$")
-            self._decode = self._models.decode if self._models else build_plain_decoder(annotation).decode
+            read = _read_known_type if _has_hash(annotation) else _read_type
+            self._models, self._decode, self._care, self.may_be_none = read(annotation)
         except DECLARATION_ERRORS as error:
             raise InvalidDefinition(f"task {task!r} returns a type that cannot be read from JSON: {error}") from None
-        self._care = _OPEN if self._models else find_care(msgspec.inspect.type_info(annotation))
-        self.may_be_none = self._reads_null()
 
     def encode(self, value: Any, most: int) -> bytes:
         """Encode a return value as it is stored, checked against the annotation; empty for None.
@@ -102,10 +139,3 @@ class ResultCodec:
             return self._decode(result)
         except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidPayload(f"the result of task {self._task!r} does not fit its annotation: {error}") from None
-
-    def _reads_null(self) -> bool:
-        try:
-            self._decode(b"null")
-        except (msgspec.DecodeError, RecursionError):
-            return False
-        return True

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from types import FunctionType
+from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import msgspec
 
-from jobistemer.core.errors import InvalidPayload
-from jobistemer.core.handlers.round_trip import find_loss
+from jobistemer.core.errors import InvalidDefinition, InvalidPayload
+from jobistemer.core.handlers.round_trip import Care, find_cares, find_loss
 from jobistemer.core.models import ModelCodec, decode_model, encode_model, holds_models, is_model
 from jobistemer.core.payload_json import ENCODING_ERRORS
 
@@ -28,6 +30,63 @@ _JSON_CLASSES: Final = (dict, list, str, int, float, bool, type(None))
 
 class NoFormInJson(TypeError):
     """An annotation names a class that neither msgspec nor pydantic can read."""
+
+
+class ParameterTypes(NamedTuple):
+    """The types of the arguments of a call.
+
+    models: the codecs of the parameters that hold models. decoder: of the whole payload, None without parameters.
+    cares: how each argument is compared.
+    """
+
+    models: dict[str, ModelCodec]
+    decoder: msgspec.json.Decoder[Any] | None
+    cares: dict[str, Care]
+
+
+_known_parameters = WeakKeyDictionary[FunctionType, dict[tuple[str, ...], ParameterTypes]]()
+
+
+def read_parameters(
+    task: str, function: Callable[..., Any], parameters: list[inspect.Parameter], hints: Mapping[str, Any]
+) -> ParameterTypes:
+    """Read the types of those parameters of a task's function that a call gives; of a plain function once.
+
+    Raises InvalidDefinition for one that cannot be read from JSON.
+    """
+    if not isinstance(function, FunctionType):
+        return _read_parameters(task, parameters, hints)
+    # Which of its parameters a call gives depends on the tasks and the providers that its worker fills them from.
+    known, names = _known_parameters.setdefault(function, {}), tuple(each.name for each in parameters)
+    if names not in known:
+        known[names] = _read_parameters(task, parameters, hints)
+    return known[names]
+
+
+def _read_parameters(task: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any]) -> ParameterTypes:
+    try:
+        models = find_model_codecs(parameters, hints)
+        fields = [_build_field(parameter, hints, models) for parameter in parameters]
+        if not fields:
+            return ParameterTypes(models, None, {})
+        payload_type = msgspec.defstruct("Payload", fields, kw_only=True, forbid_unknown_fields=True)
+        decoder = build_plain_decoder(payload_type)
+        return ParameterTypes(models, decoder, find_cares(decoder))
+    except DECLARATION_ERRORS as error:
+        remedy = "; what a worker has itself is given by = Depends(…)" if isinstance(error, NoFormInJson) else ""
+        raise InvalidDefinition(
+            f"task {task!r} has a parameter that cannot be read from JSON: {error}{remedy}"
+        ) from None
+
+
+def _build_field(
+    parameter: inspect.Parameter, hints: Mapping[str, Any], models: Mapping[str, ModelCodec]
+) -> tuple[Any, ...]:
+    annotation = msgspec.Raw if parameter.name in models else hints.get(parameter.name, Any)
+    if parameter.default is inspect.Parameter.empty:
+        return (parameter.name, annotation)
+    default = parameter.default
+    return (parameter.name, annotation, msgspec.field(default_factory=lambda: default))
 
 
 def build_codec(annotation: Any) -> tuple[Decode, Encode]:

@@ -6,7 +6,8 @@ already is not held to the bounds: an earlier release may have allowed more.
 
 from __future__ import annotations
 
-from typing import Final
+from hashlib import sha1
+from typing import Final, NamedTuple
 
 from jobistemer.core.checks import check_text, show
 from jobistemer.core.errors import InvalidDefinition, InvalidInput
@@ -15,6 +16,28 @@ from jobistemer.core.payload_json import ENCODING_ERRORS, check_json_depth, read
 
 LONGEST_DESCRIPTION: Final = 2_000
 LONGEST_ALERT: Final = 2_000
+
+
+class DeclaredJob(NamedTuple):
+    """A declared definition with its id, its JSON and the fingerprint of that. It may be stored already."""
+
+    job: Job
+    id: str
+    encoded: bytes
+    fingerprint: str
+
+
+def encode_declared(job: Job) -> DeclaredJob:
+    """Encode a declared definition, without the checks of one that is to be stored.
+
+    Raises InvalidDefinition or InvalidPayload for one that cannot be encoded.
+    """
+    try:
+        encoded = encode_job(job) if type(job) is Job else encode_new_job(job)
+    except ENCODING_ERRORS:
+        # It tells what is wrong.
+        encoded = encode_new_job(job)
+    return DeclaredJob(job, job.id, encoded, sha1(encoded, usedforsecurity=False).hexdigest()[:16])
 
 
 def encode_new_job(job: Job) -> bytes:

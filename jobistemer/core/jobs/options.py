@@ -109,6 +109,7 @@ class CompleteOptions(msgspec.Struct, frozen=True):
 
 
 DEFAULTS = CompleteOptions()
+NO_OPTIONS: Final = Options()
 
 
 class EffectiveOption(msgspec.Struct, frozen=True):
@@ -141,7 +142,7 @@ def read_options(where: str, given: Mapping[str, Any], error: type[InvalidInput]
             raise error(f"retry and max_retries of {where} are both numbers of retries; give one of them")
         _check_retry(found.get("retry"))
         found["retry"] = _choose_retry(found.get("retry"), max_retries)
-    return Options(**found)
+    return Options(**found) if found else NO_OPTIONS
 
 
 def _choose_retry(above: RetryPolicy | int | None, retry: RetryPolicy | int) -> RetryPolicy | int:
@@ -167,6 +168,17 @@ def resolve_options(levels: list[tuple[str, Options]]) -> dict[str, EffectiveOpt
     return effective
 
 
+def find_sources(levels: list[tuple[str, Options]]) -> dict[str, str]:
+    """Return the level that each option comes from which any of these levels sets; the weakest first."""
+    return {
+        field: source
+        for source, options in levels
+        if options != NO_OPTIONS
+        for field, value in msgspec.structs.asdict(options).items()
+        if value is not None
+    }
+
+
 def merge_options(*levels: Options) -> Options:
     """Merge levels, the weakest first, into one level that sets what they set together; for storing."""
     return Options(**_merge_given(levels))
@@ -180,6 +192,8 @@ def complete_options(*levels: Options) -> CompleteOptions:
 def _merge_given(levels: tuple[Options, ...]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for options in levels:
+        if options == NO_OPTIONS:
+            continue
         above = given.get("retry")
         given |= {name: value for name, value in msgspec.structs.asdict(options).items() if value is not None}
         # A stored definition has policies only, so the number is turned into one here.

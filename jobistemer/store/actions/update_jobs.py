@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from itertools import chain
+from typing import TypeVar
 
 from jobistemer.core.errors import JobistemerError, ServerRefused
-from jobistemer.core.jobs.job import Job, encode_job, fingerprint
+from jobistemer.core.jobs.new_job import DeclaredJob
 from jobistemer.core.planning.plan import first_due
 from jobistemer.core.unreadable import Unreadable, to_ms
 from jobistemer.store.actions.update_job import Apply, Author, UpdateResult, keep_anchor, update_job
@@ -26,63 +27,85 @@ THREADS = 2
 """How many round trips are under way: while the server works on one, the next is built."""
 
 
-class CheckedJob(NamedTuple):
-    """A definition that may be stored, and its JSON as `encode_new_job` has made it."""
+T = TypeVar("T")
 
-    job: Job
-    encoded: bytes
+
+Registered = StoredJob | Unreadable | None
+
+
+def read_registered(database: Database, declared: Sequence[DeclaredJob]) -> list[Registered]:
+    """Read the registered jobs of the same names that have a due mark, as every job has; None for the others."""
+    return [found for part in _split(declared) for found in _read_due(database, part)]
+
+
+def is_registered(stored: Registered, declared: DeclaredJob, owner: str) -> bool:
+    """Return whether a job that has a due mark needs no writing: it is as declared, and belongs to this app."""
+    return isinstance(stored, StoredJob) and _is_unchanged(stored, declared) and owner in ("", stored.owner)
 
 
 def update_jobs(
-    database: Database, definitions: Sequence[CheckedJob], author: Author, apply: Apply = Apply.AS_SAID
+    database: Database,
+    definitions: Sequence[DeclaredJob],
+    registered: Sequence[Registered],
+    author: Author,
+    apply: Apply = Apply.AS_SAID,
 ) -> Iterator[UpdateResult]:
     """Register definitions of jobs of one shard as `update_job` does; yields the result of each, in their order.
 
+    registered: what `read_registered` has found. `encode_new_job` has to have checked the others.
     Raises what `update_job` raises; some of the other definitions are registered then.
     """
-    parts = [definitions[start : start + BATCH] for start in range(0, len(definitions), BATCH)]
-    update = partial(_update_part, database, database.read_clock(), author, apply)
-    # Of two definitions of one name the last holds, so they must not be under way at the same time.
-    threads = THREADS if len({each.job.name for each in definitions}) == len(definitions) else 1
-    if len(parts) <= THREADS or threads == 1:
-        for part in parts:
-            yield from update(part)
+    if len({each.id for each in definitions}) < len(definitions):
+        # Of two definitions of one name the last holds: what was registered is known only when the first one is done.
+        yield from (update_job(database, each.job, author, apply=apply) for each in definitions)
         return
-    with ThreadPoolExecutor(threads) as pool:
-        for results in pool.map(update, parts):
-            yield from results
+    update = partial(_update_part, database, database.read_clock(), author, apply)
+    parts, known = _split(definitions), _split(registered)
+    if len(parts) <= THREADS:
+        yield from chain.from_iterable(map(update, parts, known))
+        return
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield from chain.from_iterable(pool.map(update, parts, known))
 
 
-def read_declared(database: Database, declared: Sequence[Job]) -> list[StoredJob | Unreadable | None]:
+def _split(values: Sequence[T]) -> list[Sequence[T]]:
+    return [values[start : start + BATCH] for start in range(0, len(values), BATCH)]
+
+
+def read_declared(database: Database, declared: Sequence[DeclaredJob]) -> list[Registered]:
     """Return the registered jobs of the same names as the declared ones, as `read_jobs` does.
 
     Most of them are what is declared, and their definitions need no decoding then.
     """
-    known = {encode_job(job): job for job in declared}
+    known = {each.encoded: each.job for each in declared}
     try:
-        return [stored for _, stored in read_jobs(database, [job.id for job in declared], known)]
+        return [stored for _, stored in read_jobs(database, [each.id for each in declared], known)]
     except ServerRefused as error:
         if "WRONGTYPE" not in str(error):
             raise
         # One of them is no hash, and only that one must be named.
-        return [find_job_or_reason(database, job.name) for job in declared]
+        return [find_job_or_reason(database, each.job.name) for each in declared]
 
 
 def _update_part(
-    database: Database, now_ms: int, author: Author, apply: Apply, part: Sequence[CheckedJob]
+    database: Database,
+    now_ms: int,
+    author: Author,
+    apply: Apply,
+    part: Sequence[DeclaredJob],
+    registered: Sequence[Registered],
 ) -> list[UpdateResult]:
     found: list[UpdateResult | None] = [None] * len(part)
     calls, positions = [], []
-    registered = _read_due(database, [job for job, _ in part])
-    for position, ((job, encoded), stored) in enumerate(zip(part, registered, strict=True)):
-        mark = fingerprint(job)
-        if stored is not None and not _is_unchanged(stored, mark):
+    for position, (declared, stored) in enumerate(zip(part, registered, strict=True)):
+        if stored is not None and not _is_unchanged(stored, declared):
             continue
-        if isinstance(stored, StoredJob) and author.owner in ("", stored.owner):
-            found[position] = UpdateResult("UNCHANGED", stored.version)
+        known = stored if isinstance(stored, StoredJob) else None
+        if known is not None and is_registered(known, declared, author.owner):
+            found[position] = UpdateResult("UNCHANGED", known.version)
             continue
-        new = _build_registration(job, mark, stored if isinstance(stored, StoredJob) else None, author, now_ms)
-        calls.append(jobs.register(database.keys, new, encoded if new.job is job else b""))
+        new = _build_registration(declared, known, author, now_ms)
+        calls.append(jobs.register(database.keys, new, declared.encoded if new.job is declared.job else b""))
         positions.append(position)
     for position, reply in zip(positions, database.call_all(calls) if calls else (), strict=True):
         # Another caller was faster, the job has no due mark although it is registered, or a key of it has the wrong
@@ -90,30 +113,33 @@ def _update_part(
         if not isinstance(reply, JobistemerError) and reply.word != "STALE":
             found[position] = UpdateResult(reply.word, reply.values[0])
     return [
-        result or update_job(database, job, author, apply=apply) for (job, _), result in zip(part, found, strict=True)
+        result or update_job(database, declared.job, author, apply=apply)
+        for declared, result in zip(part, found, strict=True)
     ]
 
 
-def _read_due(database: Database, part: Sequence[Job]) -> list[StoredJob | Unreadable | None]:
+def _read_due(database: Database, part: Sequence[DeclaredJob]) -> list[Registered]:
     """Read the jobs that have a due mark, as every registered job has; None for the others, which are new or broken."""
-    marks = _find_due_marks(database, [job.id for job in part])
-    due = [job for job, mark in zip(part, marks, strict=True) if mark is not None]
+    marks = find_due_marks(database, [each.id for each in part])
+    due = [each for each, mark in zip(part, marks, strict=True) if mark is not None]
     stored = iter(read_declared(database, due))
     return [None if mark is None else next(stored) for mark in marks]
 
 
-def _find_due_marks(database: Database, job_ids: Sequence[str]) -> list[int | None]:
+def find_due_marks(database: Database, job_ids: Sequence[str]) -> list[int | None]:
     """Read the due marks (ms) of jobs; None for a job that has none."""
     marks = database.read("ZMSCORE", database.keys.due, *job_ids)
     return [None if mark is None else to_ms(mark) for mark in marks]
 
 
-def _is_unchanged(stored: StoredJob | Unreadable, mark: str) -> bool:
+def _is_unchanged(stored: StoredJob | Unreadable, declared: DeclaredJob) -> bool:
     """Return whether a job is as it was declared, and no other version waits to replace it."""
-    return isinstance(stored, StoredJob) and stored.fingerprint == mark and not stored.pending
+    return isinstance(stored, StoredJob) and stored.fingerprint == declared.fingerprint and not stored.pending
 
 
-def _build_registration(job: Job, mark: str, stored: StoredJob | None, author: Author, now_ms: int) -> JobRegistration:
-    kept = keep_anchor(job, stored, now_ms)
+def _build_registration(
+    declared: DeclaredJob, stored: StoredJob | None, author: Author, now_ms: int
+) -> JobRegistration:
+    kept, mark = keep_anchor(declared.job, stored, now_ms), declared.fingerprint
     seen, cursor = (stored.version, stored.cursor) if stored else (0, now_ms // 1000)
     return JobRegistration(kept, mark, seen, cursor, first_due(kept, cursor), now_ms, by=author.by, owner=author.owner)

@@ -3,12 +3,15 @@
 from collections import Counter
 
 import msgspec
+import pytest
 
 from jobistemer.control.deploy import DeployStep, apply_deploy, plan_deploy
+from jobistemer.core.errors import InvalidDefinition, UnknownJob
 from jobistemer.core.jobs.job import Job, Task
 from jobistemer.core.planning.diff import MAX_INSTANTS, InstantBudget, diff_fire_times
 from jobistemer.core.schedules import Cron, Interval
 from jobistemer.store.actions import update_jobs
+from jobistemer.store.calls import jobs as calls_of_jobs
 
 OWNER = "shop:app"
 MINUTE, DAY, SECOND = Cron("* * * * *"), Cron("0 3 * * *"), Cron("* * * * * *")
@@ -60,6 +63,37 @@ def test_a_job_that_was_lost_from_the_due_set_is_brought_back(app):
     deploy(app, declared)
     assert shard.ask("ZSCORE", shard.keys.due, declared[1].id) is not None
     assert app.control.find("job-1").version == 1
+
+
+def test_a_plan_knows_that_nothing_has_to_be_written(app):
+    declared, shard = build(3), app.namespace.shards[0]
+    assert not plan_deploy(app.namespace, declared, OWNER).is_applied
+    deploy(app, declared)
+    plan = plan_deploy(app.namespace, declared, OWNER)
+    assert plan.is_applied
+    assert plan.list_unchanged() == apply_deploy(app.control, plan, declared)
+    # Another app, a job that is gone from the app, and one without a due mark
+    assert not plan_deploy(app.namespace, declared, "other:app").is_applied
+    assert not plan_deploy(app.namespace, declared[:2], OWNER).is_applied
+    shard.ask("ZREM", shard.keys.due, declared[1].id)
+    assert not plan_deploy(app.namespace, declared, OWNER).is_applied
+
+
+def test_a_plan_of_unchanged_jobs_decodes_no_definition(app, monkeypatch):
+    declared = build(3)
+    deploy(app, declared)
+    monkeypatch.setattr(calls_of_jobs, "decode_job", pytest.fail)
+    assert [each.step for each in plan_deploy(app.namespace, declared, OWNER).jobs] == [DeployStep.KEEP] * 3
+
+
+def test_of_many_definitions_one_that_cannot_be_written_leaves_all_of_them_unwritten(app):
+    declared = build(3)
+    deploy(app, declared[:1])
+    bad = msgspec.structs.replace(declared[2], description="x" * 3_000)
+    with pytest.raises(InvalidDefinition, match="description"):
+        app.control.register_all([declared[0], declared[1], bad], owner=OWNER)
+    with pytest.raises(UnknownJob):
+        app.control.find("job-1")
 
 
 def test_a_job_whose_record_is_broken_is_replaced_and_named_in_the_plan(app):

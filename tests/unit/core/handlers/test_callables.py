@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import pytest
 
 from jobistemer import InvalidDefinition, Jobistemer
+from jobistemer.core.handlers.callables import read_callable
 from jobistemer.testing import under_test
 
 if TYPE_CHECKING:
@@ -132,3 +135,52 @@ def test_what_is_no_task_cannot_come_before_one(after: Any) -> None:
     job = Jobistemer("fake://callables").job("0 2 * * *", name="nightly")
     with pytest.raises(InvalidDefinition, match="after (is|has)"):
         job.task(after=after)(add)
+
+
+def test_a_function_is_read_once_however_many_tasks_are_made_of_it():
+    assert read_callable("first", add) is read_callable("second", add)
+
+
+def test_an_error_in_a_function_that_was_refused_before_names_the_task_of_now():
+    def stream():
+        yield 1
+
+    for task in ("first", "second"):
+        with pytest.raises(InvalidDefinition, match=f"task '{task}' yields"):
+            read_callable(task, stream)
+
+
+def test_tasks_of_one_function_have_the_parameters_that_their_own_place_in_a_job_leaves_to_callers():
+    app = Jobistemer("fake://callables")
+    nightly = app.job("0 2 * * *", name="nightly")
+    nightly.task(name="a")(lambda: 1)
+    downstream, alone = nightly.task(after=["a"], name="sum", payload={"b": 2})(add), app.task(add)
+    assert downstream.handler.parameters == ("b",)
+    assert downstream.handler.decode(msgspec.Raw(b'{"b":2}')) == {"b": 2}
+    assert alone.handler.decode(msgspec.Raw(b'{"a":1,"b":2}')) == {"a": 1, "b": 2}
+
+
+def test_a_result_annotation_without_a_hash_is_read_too():
+    def listing() -> Annotated[list[int], []]:
+        return [1]
+
+    task = Jobistemer("fake://callables").task(listing)
+    assert task.handler.decode_result(task.handler.encode_result([1])) == [1]
+
+
+def test_a_second_job_of_a_function_is_declared_in_few_steps():
+    app, calls = Jobistemer("fake://callables"), 0
+
+    def count(_frame, event, _arg):
+        nonlocal calls
+        calls += event == "call"
+
+    def tidy() -> None: ...
+
+    app.job("0 2 * * *", name="first")(tidy)
+    sys.setprofile(count)
+    try:
+        app.job("0 2 * * *", name="second")(tidy)
+    finally:
+        sys.setprofile(None)
+    assert calls < 120
