@@ -86,7 +86,7 @@ def test_the_clock_is_corrected_by_a_call_in_its_own_round_trip(machine):
 def test_a_machine_that_has_slept_asks_before_it_says_when(machine):
     machine.passes(DAY_S, of_which_here=400)
     run = machine.app.enqueue("next")
-    assert machine.round_trips == ["TIME", "EVALSHA"]
+    assert machine.round_trips == ["TIME", "GET", "EVALSHA"]
     assert machine.enqueued_at(run) == machine.server_ms
 
 
