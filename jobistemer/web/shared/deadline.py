@@ -30,8 +30,6 @@ class PageThreads:
 
     async def run(self, page: Page, request: Request) -> Response:
         """Render a page in a thread. Raises NotConnected after DEADLINE_S, and what the page raises."""
-        if not self._take():
-            raise NotConnected(f"{MAX_THREADS} pages wait for the server, which does not answer")
         with anyio.move_on_after(DEADLINE_S):
             return await anyio.to_thread.run_sync(self._render, page, request, abandon_on_cancel=True)
         raise NotConnected(
@@ -39,13 +37,12 @@ class PageThreads:
             "`jobistemer doctor` looks at it"
         )
 
-    def _take(self) -> bool:
-        with self._lock:
-            is_free = self._running < MAX_THREADS
-            self._running += is_free
-        return is_free
-
     def _render(self, page: Page, request: Request) -> Response:
+        # Counted in the thread itself: a page that is given up before its thread begins would else count for ever.
+        with self._lock:
+            if self._running >= MAX_THREADS:
+                raise NotConnected(f"{MAX_THREADS} pages wait for the server, which does not answer")
+            self._running += 1
         try:
             return page(request)
         finally:

@@ -56,7 +56,10 @@ def test_slots_are_handed_over_and_a_lost_node_is_replaced_with_the_default_user
     producer, operator = app_as(url("producer")), url("operator")
     # No other role may fix the number of shards.
     app_as(operator).namespace.connect()
+    sha = script("enqueue_run").sha
     with running_worker(app_as(url("worker"))), running_ticker(app_as(url("ticker"))):
+        # A producer may not load scripts: it can begin where a worker or the ticker has.
+        wait_until(lambda: all(node.client.script_exists(sha) == [True] for node in cluster.masters), "the scripts are loaded")
         doubled(producer)
         # When a slot with all that is in it goes to the node that has a replica
         leaving = next(number for number in range(SHARDS) if number in cluster.shards_of(cluster.masters[1], "test", SHARDS))
@@ -72,6 +75,5 @@ def test_slots_are_handed_over_and_a_lost_node_is_replaced_with_the_default_user
         wait_until(lambda: cluster.replicas[0].role() == "master", "its replica has taken over")
         wait_until(lambda: cluster.owner(slot) is cluster.replicas[0], "the others know it")
         # Then all goes on, as soon as a worker or the ticker has loaded the scripts, which a producer may not
-        sha = script("enqueue_run").sha
         wait_until(lambda: cluster.replicas[0].client.script_exists(sha) == [True], "its scripts are loaded")
         doubled(producer)
