@@ -17,25 +17,29 @@ commands are those of `jobistemer`. Processes of `--processes` and `executor="pr
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
-from flask import Flask, current_app
+from flask import Flask, Response, abort, current_app, request
 from flask.cli import ScriptInfo
 
 from jobistemer.app import Jobistemer
+from jobistemer.contrib.dashboard_bridge import BridgedRequest, call_dashboard
 from jobistemer.contrib.role_commands import RoleCommands
 from jobistemer.core.checks import show
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers.context import Context
 from jobistemer.store.namespace import Namespace
+from jobistemer.web import dashboard
 
 EXTENSION = "jobistemer"
 """The name of the app among the extensions of a Flask application: `current_app.extensions["jobistemer"]`."""
 REFERENCE = "jobistemer.contrib.flask:app"
 """The app that commands load: that of the Flask application which FLASK_APP names."""
+DASHBOARD = "jobistemer_dashboard"
+"""The endpoint of the dashboard: `url_for("jobistemer_dashboard")`."""
 
 
 class FlaskJobistemer:
@@ -99,6 +103,52 @@ def get_jobistemer() -> Jobistemer:
     if not isinstance(found, Jobistemer):
         raise Misconfigured("this Flask application has no jobs: FlaskJobistemer(jobs).init_app(app)")
     return found
+
+
+def mount_dashboard(
+    flask_app: Flask,
+    path: str,
+    jobs: Jobistemer,
+    *,
+    authorize: Callable[[], Any],
+    hosts: Iterable[str] = (),
+    read_only: bool = False,
+) -> None:
+    """Serve the dashboard of an app under a path of a Flask application, for the users whom `authorize` lets in.
+
+    authorize: called within each request. It returns the name of the user, which audit lists show; or a response, such
+    as a redirect to the login; or None, and the request is refused (403). hosts: see `jobistemer.web.dashboard`.
+    It needs the extra `jobistemer[dashboard]`. Raises Misconfigured.
+    """
+    if not callable(authorize):
+        raise Misconfigured(f"authorize is {show(authorize)}, allowed is a function that returns the name of the user")
+    prefix, inner = "/" + path.strip("/"), dashboard(jobs, hosts=hosts, read_only=read_only)
+
+    def show_dashboard(rest: str = "") -> Any:  # noqa: ARG001 - the path is read as it was sent
+        user = authorize()
+        if user is None or user == "":
+            abort(403)
+        return _call_dashboard(inner, prefix, user) if isinstance(user, str) else user
+
+    for rule in (f"{prefix}/", f"{prefix}/<path:rest>"):
+        flask_app.add_url_rule(rule, DASHBOARD, show_dashboard, methods=["GET", "POST"])
+
+
+def _call_dashboard(inner: Any, prefix: str, user: str) -> Response:
+    asked = BridgedRequest(
+        method=request.method,
+        scheme=request.scheme,
+        host=request.host,
+        root=request.root_path.rstrip("/") + prefix,
+        path=request.root_path.rstrip("/") + request.path,
+        query=request.query_string.decode("latin-1"),
+        headers=request.headers.items(),
+        body=request.get_data(),
+        client=request.remote_addr or "",
+        user=user,
+    )
+    answer = call_dashboard(inner, asked)
+    return Response(answer.body, answer.status, answer.headers)
 
 
 def __getattr__(name: str) -> Any:

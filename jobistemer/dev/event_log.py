@@ -68,7 +68,8 @@ class EventLog:
 
 
 def _format_occurrence(snapshot: Snapshot, record: OccurrenceRecord) -> str:
-    took = f" in {(record.ended_at - record.claimed_at) / 1000:.1f} s" if record.ended_at else ""
+    took_ms = max(0, record.ended_at - record.claimed_at)
+    took = f" in {took_ms / 1000:.1f} s" if record.ended_at else ""
     why = first_line(record.error) or record.reason
     due = _format_time(record.due * 1000)
     return escape_text(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from jobistemer import Jobistemer
 from jobistemer.web.application import make_application
@@ -29,6 +29,11 @@ FLAGS = (
 HERE = "http://127.0.0.1:"
 """All that a page may load begins so."""
 CHROMIUM = os.environ.get("JOBISTEMER_TEST_CHROMIUM") or shutil.which("chromium")
+
+
+def is_complaint(told: ConsoleMessage) -> bool:
+    """Whether the browser complains; not of an icon, for which it asks by itself on pages that are not ours."""
+    return told.type in ("error", "warning") and not told.location["url"].endswith("/favicon.ico")
 
 
 class World(NamedTuple):
@@ -82,7 +87,7 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     def opened(address: str, **options: object) -> Page:
         contexts.append(chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options}))
         page = contexts[-1].new_page()
-        page.on("console", lambda told: complaints.append(told.text) if told.type in ("error", "warning") else None)
+        page.on("console", lambda told: complaints.append(told.text) if is_complaint(told) else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda asked: None if asked.url.startswith(HERE) else complaints.append(asked.url))
         page.goto(address)

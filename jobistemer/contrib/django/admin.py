@@ -6,11 +6,11 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import NoReverseMatch, reverse
 
 from jobistemer.contrib.django.models import DashboardLink, OutboxCall
 from jobistemer.contrib.django.project import read_settings
-
-DASHBOARD_URL = "/jobs/"
+from jobistemer.core.errors import Misconfigured
 
 
 @admin.register(OutboxCall)
@@ -30,8 +30,20 @@ class DashboardAdmin(admin.ModelAdmin):
     """An entry that leads to the dashboard."""
 
     def changelist_view(self, *_: Any, **__: Any) -> HttpResponseRedirect:
-        """Lead to the dashboard."""
-        return HttpResponseRedirect(read_settings().get("DASHBOARD_URL", DASHBOARD_URL))
+        """Lead to the dashboard: to the setting DASHBOARD_URL, else to where the URLconf of the project has it.
+
+        Raises Misconfigured when neither says it.
+        """
+        if found := read_settings().get("DASHBOARD_URL"):
+            return HttpResponseRedirect(found)
+        try:
+            return HttpResponseRedirect(reverse("jobistemer:dashboard", args=[""]))
+        except NoReverseMatch:
+            raise Misconfigured(
+                "the dashboard is nowhere in this project: put "
+                'path("jobs/", include("jobistemer.contrib.django.urls")) into its URLconf, or name its address in '
+                "JOBISTEMER['DASHBOARD_URL']"
+            ) from None
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
         """Return False."""

@@ -1,60 +1,76 @@
-"""The dashboard in a Django project's ASGI application, behind the login of its admin.
-
-# shop/asgi.py
-application = with_dashboard(get_asgi_application(), "/jobs/")
-"""
+"""The view of the dashboard, behind the login of the project; see `jobistemer.contrib.django.urls`."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY, aget_user
-from django.http import HttpRequest
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
-from django.utils.http import urlencode
-from django.utils.module_loading import import_string
+from django.views.decorators.csrf import csrf_exempt
 
-from jobistemer.contrib.asgi import Authorized
+from jobistemer.contrib.dashboard_bridge import BridgedRequest, call_dashboard
 from jobistemer.contrib.django.project import get_app
 from jobistemer.web import dashboard
+from jobistemer.web.security.hosts import read_host
 
 
-def with_dashboard(application: Any, path: str = "/jobs/", *, read_only: bool = False) -> Any:
-    """Return an ASGI application that has the dashboard under a path, and passes all else to `application`.
+# Forms of the dashboard carry a mark of its own.
+@csrf_exempt  # type: ignore[untyped-decorator] # Django has no types of its own
+def show_dashboard(request: HttpRequest, path: str, *, read_only: bool = False) -> HttpResponse:
+    """Answer a request for a page of the dashboard, or an action on it, under WSGI and ASGI.
 
-    Active members of the staff may look and act; audit lists name them. Others are sent to the login of the admin.
-    Its hosts are ALLOWED_HOSTS. read_only: refuse actions. Raises Misconfigured.
+    Active members of the staff may look and act; audit lists name them. Others are sent to the login of the admin, or
+    to LOGIN_URL where there is none. read_only: refuse actions. Raises PermissionDenied.
     """
-    prefix = "/" + path.strip("/")
-    hosts = [host.lstrip(".") for host in settings.ALLOWED_HOSTS if host != "*"]
-    inner = Authorized(dashboard(get_app(), hosts=hosts, read_only=read_only), _authorize)
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return redirect_to_login(request.get_full_path(), _find_login())
+    if not (user.is_active and user.is_staff):
+        raise PermissionDenied("You may not look at the jobs.")
+    host = request.get_host()
+    asked = BridgedRequest(
+        method=request.method,
+        scheme=request.scheme,
+        host=host,
+        root=request.path.removesuffix(path).rstrip("/"),
+        path=request.path,
+        query=request.META.get("QUERY_STRING", ""),
+        headers=request.headers.items(),
+        body=request.body,
+        client=request.META.get("REMOTE_ADDR", ""),
+        user=user.get_username(),
+    )
+    answer = call_dashboard(_make_dashboard(host, read_only=read_only), asked)
+    response = HttpResponse(answer.body, status=answer.status)
+    del response["Content-Type"]
+    for name, value in answer.headers:
+        _add_header(response, name, value)
+    return response
 
-    async def answer(scope: Any, receive: Any, send: Any) -> None:
-        found = scope.get("path", "")
-        if scope["type"] == "http" and (found == prefix or found.startswith(prefix + "/")):
-            await inner({**scope, "root_path": scope.get("root_path", "") + prefix}, receive, send)
-        else:
-            await application(scope, receive, send)
 
-    return answer
+@lru_cache(maxsize=8)
+def _make_dashboard(host: str, *, read_only: bool) -> Any:
+    """Return the dashboard under a name of the site, which Django has compared with ALLOWED_HOSTS."""
+    found = read_host([(b"host", host.encode("latin-1", "replace"))])
+    # A name that is an address is known to the dashboard anyway.
+    names = [found.name] if found is not None and not found.name.startswith("[") else []
+    return dashboard(get_app(), hosts=names, read_only=read_only)
 
 
-async def _authorize(request: Any) -> Any:
-    """Return the name of a member of the staff, or a redirect to the login."""
-    from starlette.responses import RedirectResponse  # noqa: PLC0415 - comes with the extra `dashboard`
-
-    found = HttpRequest()
-    session = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
-    found.session = session(request.cookies.get(settings.SESSION_COOKIE_NAME))
-    has_session = await found.session.aget(SESSION_KEY) is not None
-    user = await aget_user(found) if has_session else None
-    if user is not None and user.is_active and user.is_staff:
-        return user.get_username()
-    if user is not None:
-        return None
+def _find_login() -> str:
     try:
-        login = reverse("admin:login")
+        return str(reverse("admin:login"))
     except NoReverseMatch:
-        login = str(settings.LOGIN_URL)
-    return RedirectResponse(f"{login}?{urlencode({'next': request.url.path})}", 303)
+        return str(settings.LOGIN_URL)
+
+
+def _add_header(response: HttpResponse, name: str, value: str) -> None:
+    """Add a header to a response; those that may be there several times are cookies."""
+    if name.lower() == "set-cookie":
+        response.cookies.load(value)
+    else:
+        response[name] = value

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from urllib.parse import urlencode
 
-import httpx2 as httpx
 import pytest
 
 from jobistemer import InvalidPayload, Jobistemer, Misconfigured, RunFailed, UnknownRun
+from jobistemer.control.changes import ChangeList
 from tests.support.apps import drain_queues
 from tests.support.paths import ROOT
 from tests.support.postgres import find_binaries, running_postgres
@@ -73,6 +75,16 @@ def admin_user(app):
     from django.contrib.auth.models import User
 
     return User.objects.create_superuser("ann", password="secret")
+
+
+@pytest.fixture
+def client(admin_user):
+    """A browser in which the superuser has logged in."""
+    from django.test import Client
+
+    client = Client()
+    client.force_login(admin_user)
+    return client
 
 
 def test_the_settings_make_the_app_and_tasks_are_found(app, tasks):
@@ -286,45 +298,73 @@ def test_no_migration_is_missing(project):
     call_command("makemigrations", "jobistemer", check=True, dry_run=True, verbosity=0)
 
 
-def test_the_admin_leads_to_the_dashboard_and_shows_stored_calls(admin_user):
-    from django.test import Client
-
-    client = Client()
-    client.force_login(admin_user)
+def test_the_admin_leads_to_the_dashboard_and_shows_stored_calls(client):
     page = client.get("/admin/").content.decode()
     assert "/admin/jobistemer/dashboardlink/" in page
-    assert client.get("/admin/jobistemer/dashboardlink/").url == "/jobs/"
+    assert client.get("/admin/jobistemer/dashboardlink/").url == "/staff/jobs/"
     assert client.get("/admin/jobistemer/outboxcall/").status_code == 200
     assert client.get("/admin/jobistemer/outboxcall/add/").status_code == 403
 
 
-def test_the_dashboard_is_behind_the_login_of_the_admin(app, admin_user):
+def test_the_dashboard_is_behind_the_login_of_the_admin(app, client):
     from django.contrib.auth.models import User
-    from django.core.asgi import get_asgi_application
     from django.test import Client
 
-    from jobistemer.contrib.django.dashboard import with_dashboard
-
-    clients = {}
-    for user in (admin_user, User.objects.create_user("bob", password="secret")):
-        client = Client()
-        client.force_login(user)
-        clients[user.username] = client.cookies["sessionid"].value
-    application = with_dashboard(get_asgi_application(), "/jobs/")
-
-    async def get(path: str, session: str = "") -> httpx.Response:
-        transport = httpx.ASGITransport(application)
-        cookies = {"sessionid": session} if session else {}
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver", cookies=cookies) as client:
-            return await client.get(path)
-
-    anonymous = asyncio.run(get("/jobs/"))
-    assert (anonymous.status_code, anonymous.headers["location"]) == (303, "/admin/login/?next=%2Fjobs%2F")
-    assert asyncio.run(get("/jobs/", clients["bob"])).status_code == 403
-    page = asyncio.run(get("/jobs/", clients["ann"]))
+    anonymous = Client().get("/staff/jobs/jobs?part=a")
+    assert (anonymous.status_code, anonymous["location"]) == (
+        302,
+        "/admin/login/?next=/staff/jobs/jobs%3Fpart%3Da",
+    )
+    visitor = Client()
+    visitor.force_login(User.objects.create_user("bob", password="secret"))
+    assert visitor.get("/staff/jobs/").status_code == 403
+    page = client.get("/staff/jobs/")
     assert page.status_code == 200
-    assert "/jobs/" in page.text
-    assert asyncio.run(get("/admin/login/")).status_code == 200
+    assert 'href="/staff/jobs/queues"' in page.content.decode()
+    assert page["Content-Security-Policy"].startswith("default-src 'none'")
+    assert page["X-Frame-Options"] == "DENY"
+    assert client.get("/staff/jobs/static/dashboard.css").status_code == 200
+    assert client.get("/staff/jobs/nowhere").status_code == 404
+    assert client.get("/staff/jobs/", HTTP_HOST="elsewhere.example").status_code == 400
+
+
+def test_an_action_on_the_dashboard_is_on_record_with_the_name_of_the_user(app, client):
+    mark = re.search(r'name="csrf" value="([^"]+)"', client.get("/staff/jobs/queues").content.decode())[1]
+
+    def send(mark, origin):
+        form = urlencode({"target": "mail", "csrf": mark, "back": "/staff/jobs/queues"})
+        kind = "application/x-www-form-urlencoded"
+        return client.post("/staff/jobs/actions/pause-queue", form, content_type=kind, HTTP_ORIGIN=origin)
+
+    assert send("wrong", "http://testserver").status_code == 403
+    assert send(mark, "https://elsewhere.example").status_code == 403
+    answer = send(mark, "http://testserver")
+    assert (answer.status_code, answer["location"]) == (303, "/staff/jobs/queues")
+    assert "mail is paused" in client.get("/staff/jobs/queues").content.decode()
+    app.queues.resume("mail")
+    assert ("ann", "mail") in {(change.by, change.target) for change in ChangeList(app.namespace).list()}
+
+
+def test_the_dashboard_is_served_by_asgi_too_and_may_refuse_actions(app, admin_user):
+    import httpx2 as httpx
+    from django.core.asgi import get_asgi_application
+    from django.test import Client, RequestFactory
+
+    from jobistemer.contrib.django.dashboard import show_dashboard
+
+    client = Client()
+    client.force_login(admin_user)
+
+    async def get() -> httpx.Response:
+        transport = httpx.ASGITransport(get_asgi_application())
+        cookies = {"sessionid": client.cookies["sessionid"].value}
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", cookies=cookies) as browser:
+            return await browser.get("/staff/jobs/")
+
+    assert "/staff/jobs/queues" in asyncio.run(get()).text
+    request = RequestFactory().post("/x/actions/pause_queue", {"queue": "mail"})
+    request.user = admin_user
+    assert show_dashboard(request, "actions/pause_queue", read_only=True).status_code == 403
 
 
 @pytest.mark.process

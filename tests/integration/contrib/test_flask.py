@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import textwrap
 
 import pytest
-from flask import Flask, current_app, g
+from flask import Flask, current_app, g, redirect, request
 
 from jobistemer import NO_RETRIES, Jobistemer, Misconfigured
-from jobistemer.contrib.flask import FlaskJobistemer, get_jobistemer
+from jobistemer.contrib.flask import FlaskJobistemer, get_jobistemer, mount_dashboard
+from jobistemer.control.changes import ChangeList
 from tests.support.apps import drain_queues, empty_app
 from tests.support.processes import Process
 from tests.support.servers import VALKEY, running
@@ -131,6 +133,40 @@ SHOP = """
     @jobs.job("0 0 1 1 *")
     def yearly() -> None: ...
 """
+
+
+def test_the_dashboard_is_shown_to_those_whom_the_application_lets_in(jobs):
+    flask, users = make_flask(), {}
+    authorize = lambda: users.get(request.headers.get("X-Visitor"))  # noqa: E731 - one line
+    mount_dashboard(flask, "/admin/jobs", jobs, authorize=authorize, hosts=["shop.example"])
+    jobs.enqueue("welcome")
+    users |= {"ann": "ann", "new": redirect("/login")}
+
+    def ask(path, visitor, base="http://shop.example", **fields):
+        given = {"headers": {"X-Visitor": visitor}, "base_url": base}
+        return client.post(path, data=fields, **given) if fields else client.get(path, **given)
+
+    client = flask.test_client()
+    page = ask("/admin/jobs/queues", "ann")
+    assert (page.status_code, 'href="/admin/jobs/workers"' in page.text) == (200, True)
+    assert ask("/admin/jobs/static/dashboard.css", "ann").status_code == 200
+    assert ask("/admin/jobs/", "eve").status_code == 403
+    assert ask("/admin/jobs/", "new").location == "/login"
+    assert ask("/admin/jobs", "ann").status_code == 308
+    assert ask("/admin/jobs/", "ann", base="http://elsewhere.example").status_code == 400
+    # Under a prefix of the server, such as SCRIPT_NAME of gunicorn.
+    assert 'href="/site/admin/jobs/workers"' in ask("/admin/jobs/", "ann", base="http://shop.example/site").text
+    mark = re.search(r'name="csrf" value="([^"]+)"', ask("/admin/jobs/queues", "ann").text)[1]
+    target = {"target": "default", "back": "/admin/jobs/queues"}
+    assert ask("/admin/jobs/actions/pause-queue", "ann", csrf="wrong", **target).status_code == 403
+    assert ask("/admin/jobs/actions/pause-queue", "ann", csrf=mark, **target).status_code == 303
+    assert [(change.by, change.target) for change in ChangeList(jobs.namespace).list()] == [("ann", "default")]
+
+
+def test_a_dashboard_without_a_check_of_users_is_refused(jobs):
+    with pytest.raises(Misconfigured, match="allowed is a function"):
+        mount_dashboard(make_flask(), "/jobs", jobs, authorize="ann")
+
 
 
 @pytest.mark.process

@@ -57,6 +57,5 @@ JOBISTEMER = {
     "URL": os.environ.get("DJANGO_TEST_SERVER", "fake://django"),
     "NAMESPACE": "django",
     "DEFAULTS": {"retention_s": 3600},
-    "DASHBOARD_URL": "/jobs/",
 }
 STATIC_URL = "static/"
