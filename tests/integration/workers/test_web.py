@@ -52,7 +52,3 @@ def check_service(address, server):
         assert events.endswith('id: end\nevent: end\ndata: {"state":"succeeded","error":""}\n\n')
         assert jobs.run(run).result(timeout=30) == 9
         assert "Jobistemer" in ask(f"{address}/admin/jobs/")
-
-
-def test_it_is_short_enough_to_be_read_at_a_glance():
-    assert len((ROOT / "workers/web.py").read_text().splitlines()) <= 80

@@ -16,7 +16,7 @@ from jobistemer.testing import under_test
 from tests.support.paths import ROOT
 
 AT = datetime(2027, 1, 15, 7, 59, 58, tzinfo=UTC)
-EXAMPLES = sorted(path.stem for path in (ROOT / "workers").glob("*.py") if path.stem not in ("__init__", "quickstart"))
+EXAMPLES = sorted(path.stem for path in (ROOT / "workers").glob("*.py"))
 
 
 @pytest.fixture
