@@ -49,6 +49,7 @@ browser: .venv/dev
 # The lowest versions of what it depends on, in an environment of its own.
 test-lowest: .venv-lowest/.ready
 	JOBISTEMER_TEST_SERVERS=fake .venv-lowest/bin/pytest -n 2 tests/unit/web tests/unit/core tests/unit/app tests/integration/dashboard
+	JOBISTEMER_TEST_SERVERS=valkey .venv-lowest/bin/pytest -n 2 tests/store/runs tests/integration/server/test_connections.py
 
 .venv-lowest/.ready: pyproject.toml .ci/lowest.py
 	$(PYTHON) -m venv .venv-lowest

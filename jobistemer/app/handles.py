@@ -163,7 +163,7 @@ class RunHandle(Generic[R]):
             f"run {self.id} of task {record.handler!r} ended {record.state}: {record.error or 'no error given'}",
             run=self.id,
             state=record.state,
-            attempts=record.attempt + 1,
+            attempts=record.attempts,
             error=record.error,
         )
 

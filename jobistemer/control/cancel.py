@@ -22,7 +22,8 @@ def cancel_run(namespace: Namespace, run_id: str, reason: str = BY_HAND, by: str
     `ended`, when the run had ended before. Raises UnknownRun, or Conflict when the run changed its state at each try.
     """
     check_id("run id", run_id)
-    word = _ask_shards(namespace, lambda shard: cancel.cancel_run(shard, run_id, make_storable(reason)))
+    why = make_storable(name_author(reason, by))
+    word = _ask_shards(namespace, lambda shard: cancel.cancel_run(shard, run_id, why))
     if word == "UNKNOWN":
         raise UnknownRun(f"run {run_id:.100} is not on record: it never was, or its retention is over")
     if word == "BUSY":
@@ -38,11 +39,17 @@ def cancel_occurrence(namespace: Namespace, occurrence: str, reason: str = BY_HA
     Raises NotFound.
     """
     check_id("occurrence id", occurrence)
-    word = _ask_shards(namespace, lambda shard: cancel.cancel_occurrence(shard, occurrence, make_storable(reason)))
+    why = make_storable(name_author(reason, by))
+    word = _ask_shards(namespace, lambda shard: cancel.cancel_occurrence(shard, occurrence, why))
     if word == "UNKNOWN":
         raise NotFound(f"occurrence {occurrence} is not on record: it never was, or its retention is over")
     _record(namespace, by, "cancel occurrence", occurrence, f"{word.lower()}: {reason}")
     return word.lower()
+
+
+def name_author(reason: str, by: str | None) -> str:
+    """Return a reason with the name of the person whose it is; None for a program."""
+    return reason if by is None else f"{reason} (by {by})"
 
 
 def _record(namespace: Namespace, by: str | None, what: str, target: str, note: str) -> None:

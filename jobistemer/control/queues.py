@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
+from jobistemer.control.cancel import name_author
 from jobistemer.control.changes import ChangeList
 from jobistemer.core.checks import LONGEST_ID, check_id, check_name, check_text, show
 from jobistemer.core.durations import LONGEST_WINDOW_S, instant_ms, milliseconds
@@ -67,7 +68,8 @@ class QueueControl:
         Returns how many runs that were. Raises InvalidName.
         """
         why = make_storable(reason)
-        purged = purge.purge_queue(self._namespace.shards, check_name("queue", queue), why)
+        named = make_storable(name_author(reason, self._changes.by))
+        purged = purge.purge_queue(self._namespace.shards, check_name("queue", queue), named)
         self._changes.record("purge queue", queue, f"{purged} runs: {why}")
         return purged
 

@@ -99,6 +99,7 @@ def _list_dead(shards: Sequence[Database], _queue: str, count: int) -> list[RunS
         RunSummary(
             *(run.id, run.handler, _queue_of(run.place), str(run.state), run.ended_at, run.attempt),
             note=run.error,
+            attempts=run.attempts,
         )
         for run in (each.run for each in list_dead(shards, 0, count))
     ]
@@ -116,17 +117,42 @@ def _list_ended(state: str, shards: Sequence[Database], queue: str, count: int) 
 
 def _of_stream(run: StreamRun) -> RunSummary:
     state = "running" if run.worker else "waiting"
-    return RunSummary(run.id, run.handler, _queue_of(run.place), state, run.enqueued_at, run.attempt, run.worker)
+    return RunSummary(
+        run.id,
+        run.handler,
+        _queue_of(run.place),
+        state,
+        run.enqueued_at,
+        run.attempt,
+        run.worker,
+        attempts=run.attempt + bool(run.worker),
+    )
 
 
 def _of_delayed(run: DelayedRun) -> RunSummary:
-    return RunSummary(run.id, run.handler, _queue_of(run.place), "delayed", run.due_at, run.attempt, note=run.note)
+    return RunSummary(
+        run.id,
+        run.handler,
+        _queue_of(run.place),
+        "delayed",
+        run.due_at,
+        run.attempt,
+        note=run.note,
+        attempts=run.attempt,
+    )
 
 
 def _of_limited(run: RunRecord) -> RunSummary:
     note = f"waits for the limit {run.waiting}"
     return RunSummary(
-        run.id, run.handler, _queue_of(run.place), "limited", run.enqueued_at, run.attempt, note=run.note or note
+        run.id,
+        run.handler,
+        _queue_of(run.place),
+        "limited",
+        run.enqueued_at,
+        run.attempt,
+        note=run.note or note,
+        attempts=run.attempts,
     )
 
 

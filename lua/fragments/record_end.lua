@@ -21,14 +21,21 @@ local function record_end(attempt, run, dead, run_id, state, ended_at, retention
   if attempt then
     redis.call('HSET', attempt, unpack(ARGV, first, first + split - 1))
     redis.call('PEXPIRE', attempt, retention_ms)
+  else
+    redis.call('HSET', run, 'unbegun', 1)
   end
   redis.call('HSET', run, unpack(ARGV, first + split))
   redis.call('PEXPIRE', run, retention_ms)
   if overdue then
     redis.call('HSET', run, 'state', 'timed_out', 'error', 'its occurrence ' .. (redis.call('HGET', overdue, 'error') or ''))
   end
-  -- Who asked for the cancel has said why; the worker that ends the run may not have read it.
-  local why = state == 'canceled' and not overdue and redis.call('HGET', run, 'cancel_reason')
-  if why then redis.call('HSET', run, 'error', 'canceled: ' .. why) end
+  local why = state == 'canceled' and redis.call('HGET', run, 'cancel_reason')
+  if why and not overdue then
+    -- Who asked for the cancel has said why; the worker that ends the run may not have read it.
+    redis.call('HSET', run, 'error', 'canceled: ' .. why)
+  elseif state == 'canceled' and not why then
+    why = string.gsub(redis.call('HGET', run, 'error') or '', '^canceled: ', '')
+    redis.call('HSET', run, 'cancel_reason', why)
+  end
   if buried == '1' then redis.call('ZADD', dead, ended_at + retention_ms, run_id) end
 end

@@ -4,8 +4,8 @@ of a commit: of two callers that end one attempt (its worker, and the one that t
 It is also the first write, and a script whose first write is a removal may go on writing at the memory limit.
 
 TAKES
-  source   str     attempt (an entry in flight), delayed, waiting (a task that no other has released yet), stream
-                   (an entry that no worker has fetched)
+  source   str     attempt (an entry in flight), fetched (one whose attempt has not begun), delayed, waiting (a task
+                   that no other has released yet), stream (an entry that no worker has fetched)
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entry
   entry    str     the stream entry
   run      hash    {ns:shard}:run:<run_id>           loses its message when it is waiting
@@ -16,7 +16,7 @@ GIVES
   0 when the run was not there (any more): then nothing was written
 ]]
 local function take_from_source(source, stream, entry, run, delayed, place, run_id)
-  if source == 'attempt' then
+  if source == 'attempt' or source == 'fetched' then
     local taken = redis.call('XACK', stream, 'workers', entry)
     if taken == 1 then redis.call('XDEL', stream, entry) end
     return taken

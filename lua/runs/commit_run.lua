@@ -12,7 +12,8 @@ KEYS
   ended    list    {ns:shard}:ended:<state>          lists the run
   unique   string  {ns:shard}:unique:<key>           optional: deleted when this run holds it
 ARGV
-  source         str  attempt (an entry in flight), stream (an entry that nobody fetched), delayed
+  source         str  attempt (an entry in flight), fetched (one that has not begun), stream (an entry that nobody
+                      fetched), delayed
   entry          str  the stream entry
   run_id         str
   place          str  `<queue>:<prio>`

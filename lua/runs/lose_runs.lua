@@ -38,7 +38,7 @@ for i = 1, math.min(count, 100) do
   elseif redis.call('XACK', stream, 'workers', entry) == 1 then
     redis.call('XDEL', stream, entry)
     redis.call('HSET', attempt, 'state', 'lost', 'number', number, 'worker', worker,
-      'started_at', 0, 'ended_at', ended_at, 'error', error)
+      'ended_at', ended_at, 'error', error)
     redis.call('PEXPIRE', attempt, keep_ms)
     local next_number = string.format('%d', number + 1)
     -- The stream exists: the entry that was acknowledged just now was in it.

@@ -11,7 +11,8 @@ KEYS
   next     stream  {ns:shard}:stream:<queue>:<prio>  gets the entry
   streams  set     {ns:shard}:streams                places of the streams that exist
 ARGV
-  source         str  attempt (an entry in flight), stream (an entry that nobody fetched), delayed, waiting
+  source         str  attempt (an entry in flight), fetched (one that has not begun), stream (an entry that nobody
+                      fetched), delayed, waiting
   entry          str  the stream entry
   run_id         str
   place          str  `<queue>:<prio>`

@@ -149,7 +149,7 @@ def _dead_table(found: Sequence[DeadRun], now_ms: int) -> RenderableType:
             each.message.handler,
             each.run.place,
             tables.style_state(each.run.state),
-            each.run.attempt + 1,
+            each.run.attempts,
             tables.format_instant(each.run.ended_at, now_ms),
             first_line(each.run.error),
         )
@@ -168,7 +168,7 @@ def _details(letter: DeadRun, now_ms: int) -> RenderableType:
             ("state", tables.style_state(run.state)),
             ("of", slot),
             ("queue", run.place),
-            ("attempts", run.attempt + 1),
+            ("attempts", run.attempts),
             ("died", tables.format_instant(run.ended_at, now_ms)),
             ("payload", to_text(bytes(message.payload))),
             ("message", "" if letter.raw is None else to_text(letter.raw)),

@@ -81,13 +81,13 @@ def _runs_table(runs: Sequence[RunSummary], offset: int, now_ms: int) -> Rendera
             run.queue,
             tables.style_state(run.state),
             tables.format_instant(run.at, now_ms),
-            run.attempt + 1,
+            run.attempts,
             run.worker or first_line(run.note),
         )
         for run in runs
     ]
     return tables.table(
-        ("run", "task", "queue", "state", "since, due or ended (UTC)", "attempt", "worker or note"), rows
+        ("run", "task", "queue", "state", "since, due or ended (UTC)", "attempts", "worker or note"), rows
     )
 
 
@@ -162,24 +162,25 @@ def _details(run: RunRecord, attempts: list[AttemptRecord], payload: str, now_ms
             ("enqueued", tables.format_instant(run.enqueued_at, now_ms)),
             ("due", tables.format_instant(run.due_at, now_ms) if run.due_at else ""),
             ("ended", tables.format_instant(run.ended_at, now_ms) if run.ended_at else ""),
-            ("cancel asked", tables.format_instant(run.cancel, now_ms) if run.cancel and not run.ended_at else ""),
-            ("reason", run.cancel_reason if not run.ended_at else ""),
+            ("cancel asked", tables.format_instant(run.cancel, now_ms) if run.cancel else ""),
+            ("reason", run.cancel_reason),
             ("retry of", run.retry_of),
-            ("note", run.note),
+            ("note", run.news),
+            ("attempts", run.attempts),
             ("payload", payload),
             ("result", bytes(run.result).decode() if bytes(run.result) != b"null" else ""),
             ("error", run.error),
         )
     )
     if not attempts:
-        return Group(properties, "no attempt is on record yet")
+        return Group(properties, "no attempt has begun")
     rows = [
         (
-            attempt.number,
+            attempt.number + 1,
             tables.style_state(attempt.state),
             attempt.worker,
-            tables.format_instant(attempt.started_at, now_ms),
-            format_duration(attempt.ended_at - attempt.started_at) if attempt.ended_at else "–",
+            tables.format_instant(attempt.started_at, now_ms) if attempt.started_at else "–",
+            format_duration(attempt.ended_at - attempt.started_at) if attempt.ended_at and attempt.started_at else "–",
             first_line(attempt.error),
         )
         for attempt in attempts

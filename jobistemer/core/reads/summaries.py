@@ -164,8 +164,9 @@ class RunSummary(msgspec.Struct, frozen=True):
     """A run in a list.
 
     state: waiting, running, delayed, limited (it waits for a limit), or the state in which it has ended. at: Unix
-    milliseconds; when it was enqueued, when it is due if it is delayed, or when it ended. attempt counts from 0. note:
-    why it waits, or its error. occurrence: the one that it is a task of, empty for none.
+    milliseconds; when it was enqueued, when it is due if it is delayed, or when it ended. attempt: the number of its
+    latest or next attempt, from 0; attempts: how many have begun. note: why it waits, or its error. occurrence: the one
+    that it is a task of, empty for none.
     """
 
     id: str
@@ -177,6 +178,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     worker: str = ""
     note: str = ""
     occurrence: str = ""
+    attempts: int = 0
 
 
 class Hold(msgspec.Struct, frozen=True):

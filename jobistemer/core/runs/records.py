@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from jobistemer.core.states import AttemptState, OccurrenceState, RunState
+from jobistemer.core.states import TERMINAL_RUNS, AttemptState, OccurrenceState, RunState
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -27,7 +27,8 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     waits: how many upstream tasks it waits for. waiting: the limit that it waits for. maps: how many groups of runs it
     has made. cancel: when it was asked to end, and cancel_reason why. retried_as: the run that has its work now;
     retry_of: the run whose work it has. interruptions: how often its worker ended before it, which used up no attempt.
-    buried: 1 for a run that is out of attempts and became a dead letter.
+    buried: 1 for a run that is out of attempts and became a dead letter. unbegun: 1 for a run that ended before its
+    latest attempt began.
     """
 
     id: str
@@ -58,6 +59,24 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     snoozes: int = 0
     signals: str = ""
     question: str = ""
+    unbegun: int = 0
+
+    @property
+    def attempts(self) -> int:
+        """How many of its attempts have begun."""
+        return count_attempts(self.state, self.attempt, self.unbegun)
+
+    @property
+    def news(self) -> str:
+        """Its note, without what it waited for before it ended: only which run has its work now."""
+        return self.note if not self.ended_at or " as run_" in self.note else ""
+
+
+def count_attempts(state: str, attempt: int, unbegun: int = 0) -> int:
+    """Return how many attempts of a run have begun. attempt: the number of its latest or of its next one, from 0."""
+    if state == RunState.SKIPPED:
+        return 0
+    return attempt + (state == RunState.RUNNING or (state in TERMINAL_RUNS and not unbegun))
 
 
 class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):

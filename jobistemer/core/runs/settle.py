@@ -41,6 +41,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     retry_after_ms: the delay that the handler asked for by `Retry(after=…)`. final: the handler asked for no retry.
     poison: another attempt would fail in the same way. innocent: a lost attempt that is known to be another attempt's
     fault. suspension: of an attempt that has ended suspended. done: why the handler has ended its job; empty if not.
+    unbegun: the handler was not called, so that there was no attempt.
     """
 
     state: AttemptState
@@ -52,6 +53,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     innocent: bool = False
     suspension: Suspension | None = None
     done: str = ""
+    unbegun: bool = False
 
 
 class FinalState(msgspec.Struct, frozen=True):

@@ -52,7 +52,7 @@ def bury_entry(
     reason = f"its message cannot be read: {explain_unreadable(raw)}"
     outcome = Outcome(AttemptState.FAILED, error=reason)
     over = FinalState(RunState.DEAD, OccurrenceState.FAILED, spent=True)
-    ended = EndedAttempt(delivery, outcome, over, worker, now_ms, now_ms, raw=raw)
+    ended = EndedAttempt(delivery, outcome, over, worker, 0, now_ms, "fetched", raw=raw)
     word = database.call(run_ends.end_run(database.keys, ended, over, _find_job(database, message))).word
     return Buried("GONE" if word == "STALE" else "DEAD", message.run, message.handler, reason)
 

@@ -93,4 +93,5 @@ def return_unstarted(database: Database, unstarted: Sequence[Unstarted], worker:
 
 def _end_canceled(delivery: Delivery, worker: str, now_ms: int, reason: str = NOT_BEGUN) -> EndedAttempt:
     outcome = Outcome(AttemptState.CANCELED, error=reason)
-    return EndedAttempt(delivery, outcome, CANCELED, worker, 0, now_ms)
+    source = "fetched" if reason == NOT_BEGUN else "attempt"
+    return EndedAttempt(delivery, outcome, CANCELED, worker, 0, now_ms, source)

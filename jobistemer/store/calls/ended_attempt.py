@@ -15,10 +15,11 @@ class EndedAttempt(NamedTuple):
     """One attempt that has ended, or a run that ends before its first attempt.
 
     ending: what becomes of the run: its terminal state, or its next attempt. source: the place that the run is taken
-    from: attempt (an entry in flight), stream (an entry that no worker has fetched), waiting (a task whose predecessors
-    go on), or delayed, which is the waiting list of `limit` when that is not empty. reducers: of an attempt that has
-    mapped, the run that waits for each group of children. groups_made: how many groups the run has begun to make, in
-    this attempt and in earlier ones. raw: the bytes of a message that cannot be read, which its dead letter keeps.
+    from: attempt (an entry in flight), fetched (one whose attempt has not begun), stream (an entry that no worker has
+    fetched), waiting (a task whose predecessors go on), or delayed, which is the waiting list of `limit` when that is
+    not empty. reducers: of an attempt that has mapped, the run that waits for each group of children. groups_made: how
+    many groups the run has begun to make, in this attempt and in earlier ones. raw: the bytes of a message that cannot
+    be read, which its dead letter keeps. started_at: 0 when it is not known here.
     """
 
     delivery: Delivery

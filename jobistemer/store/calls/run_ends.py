@@ -104,7 +104,7 @@ def _commit_args(ended: EndedAttempt, over: FinalState) -> tuple[Any, ...]:
         message.run,
         place(message.queue, message.priority),
         over.state,
-        ended.outcome.state,
+        ended.outcome.state if ended.source == "attempt" else over.state,
         f"{message.queue} {message.handler or 'unknown'}",
         ended.ended_at,
         _run_keep_ms(ended, over),
@@ -142,7 +142,10 @@ def _run_keep_ms(ended: EndedAttempt, over: FinalState) -> int:
 def _attempt_fields(ended: EndedAttempt) -> list[Any]:
     outcome = ended.outcome
     fields = ["state", outcome.state, "number", ended.delivery.attempt, "worker", ended.worker]
-    fields += ["started_at", ended.started_at, "ended_at", ended.ended_at]
+    if ended.started_at:
+        # Who ends the attempt of another process does not know when it began; what that one has written stays.
+        fields += ["started_at", ended.started_at]
+    fields += ["ended_at", ended.ended_at]
     if outcome.error:
         fields += ["error", outcome.error]
     return fields if outcome.state else []

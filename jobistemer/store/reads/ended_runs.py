@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from jobistemer.core.reads.summaries import RunSummary
+from jobistemer.core.runs.records import count_attempts
 from jobistemer.core.states import RunState
 from jobistemer.core.unreadable import to_text
 from jobistemer.store.database import Database
@@ -17,7 +18,7 @@ ENDED_STATES: Final = tuple(
 """The states in which runs are listed when they have ended."""
 MAX_KEPT: Final = 1_000
 """How many runs each shard lists of each state."""
-_FIELDS: Final = ("state", "handler", "place", "ended_at", "attempt", "error", "occurrence")
+_FIELDS: Final = ("state", "handler", "place", "ended_at", "attempt", "error", "occurrence", "unbegun")
 
 
 def list_ended_runs(
@@ -52,7 +53,7 @@ def _list_of_shard(database: Database, states: Sequence[str], count: int) -> lis
 
 
 def _build(run: str, fields: list[Any]) -> RunSummary:
-    ended_at, attempt = fields.pop(3), fields.pop(3)
+    ended_at, attempt, unbegun = fields.pop(3), fields.pop(3), fields.pop()
     state, handler, place, error, occurrence = (to_text(each or b"") for each in fields)
     return RunSummary(
         id=run,
@@ -63,4 +64,5 @@ def _build(run: str, fields: list[Any]) -> RunSummary:
         attempt=read_number(attempt),
         note=error,
         occurrence=occurrence,
+        attempts=count_attempts(state, read_number(attempt), read_number(unbegun)),
     )

@@ -41,6 +41,9 @@ def read_run(run_id: str, answer: dict[bytes, bytes]) -> RunRecord | None:
     if b"enqueued_at" not in answer and answer:
         # A waiting run is kept small: when it was enqueued stands in its id.
         answer = {**answer, b"enqueued_at": b"%d" % ids.read_enqueue_ms(run_id)}
+    if b"cancel_reason" in answer and b"cancel" not in answer:
+        # It was ended in the moment in which that was asked for, not by a worker that was told of it later.
+        answer = {**answer, b"cancel": answer.get(b"ended_at", b"0")}
     return _decode_record(RunRecord, run_id, answer)
 
 

@@ -254,7 +254,7 @@ class RunningAttempts:
     def canceled_outcome(self, attempt: Attempt) -> Outcome:
         """Return the outcome of an attempt whose handler is not to be called."""
         why = self._canceled.get(attempt.delivery.message.run)
-        return Outcome(AttemptState.CANCELED, error=f"canceled: {why}" if why else "canceled")
+        return Outcome(AttemptState.CANCELED, error=f"canceled: {why}" if why else "canceled", unbegun=True)
 
     def cancel(self, runs_to_cancel: Mapping[str, str]) -> None:
         """Remember cancelled runs, with the reason where it is known, so that none of them is begun."""

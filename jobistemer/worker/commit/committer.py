@@ -281,6 +281,7 @@ def settle_attempt(attempt: Attempt) -> EndedAttempt:
         attempt.worker,
         started_at,
         ended_at,
+        "fetched" if outcome.unbegun else "attempt",
         reducers=attempt.reducers,
         groups_made=attempt.groups_made,
     )

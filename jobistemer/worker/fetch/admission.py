@@ -112,7 +112,7 @@ def _has_expired(delivery: Delivery, now_ms: int) -> bool:
 def _end_expired(attempt: Attempt, now_ms: int) -> EndedAttempt:
     late = (now_ms - attempt.delivery.message.expires_at) / 1000
     outcome = Outcome(AttemptState.CANCELED, error=f"expired: it was to start {late:.1f} s earlier at the latest")
-    return EndedAttempt(attempt.delivery, outcome, CANCELED, attempt.worker, now_ms, now_ms)
+    return EndedAttempt(attempt.delivery, outcome, CANCELED, attempt.worker, 0, now_ms, "fetched")
 
 
 def _limit_uses(attempt: Attempt) -> tuple[LimitUse, ...]:

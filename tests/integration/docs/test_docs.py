@@ -30,3 +30,8 @@ def test_what_is_shown_as_yaml_is_yaml():
 def test_the_links_of_a_page_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_example_uses_a_server_that_no_worker_can_reach(page):
+    assert not re.search(r"""["']fake://""", page.read_text())

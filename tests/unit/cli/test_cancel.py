@@ -9,6 +9,7 @@ from jobistemer import NO_RETRIES
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, InvalidInput, UnknownRun
 from jobistemer.core.states import RunState
+from jobistemer.runtime.process_info import user_name
 from tests.support.apps import drain_queues
 from tests.support.lifecycle import fetch_one
 
@@ -21,7 +22,7 @@ def answer(result):
 def test_a_run_that_waits_is_cancelled_at_once(cli, app, options):
     run = app.enqueue("greet", **options)
     assert answer(cli("run", "cancel", run.id, "--reason", "wrong address", "--json")) == "canceled"
-    assert (run.state(), run.record().error) == (RunState.CANCELED, "canceled: wrong address")
+    assert (run.state(), run.record().error) == (RunState.CANCELED, f"canceled: wrong address (by {user_name()})")
 
 
 def test_a_run_in_flight_is_cancelled_by_its_worker(cli, app, shard):
