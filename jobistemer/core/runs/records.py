@@ -63,7 +63,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def attempts(self) -> int:
-        """How many of its attempts have begun."""
+        """The number of its attempts that have begun."""
         return count_attempts(self.state, self.attempt, self.unbegun)
 
     @property
