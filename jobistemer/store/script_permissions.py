@@ -7,6 +7,7 @@ from collections import defaultdict
 from functools import cache
 from typing import Final, NamedTuple
 
+from jobistemer.store.keys import TYPES
 from jobistemer.store.scripts import list_scripts, read_contract, script
 
 _REDIS_CALL = re.compile(r"redis\.p?call\(\s*'([A-Za-z]+)'(?:\s*,\s*'([A-Z]+)')?\s*,?\s*([^,)\n]*)")
@@ -14,6 +15,8 @@ _SEVERAL_KEYS = re.compile(r"redis\.p?call\(\s*'(EXISTS|DEL|RENAME)',([^()]*,[^(
 _CHECK_CALL = re.compile(r"^\s*check_types\((.*)\)$", re.MULTILINE)
 _CHECKS: Final = ("hlen", "zcard", "scard", "llen", "xlen", "strlen")
 """What the fragment `check_types` calls for the keys in each of its tables, in their order."""
+_CHECK_OF_TYPE: Final = dict(zip(("hash", "zset", "set", "list", "stream", "string"), _CHECKS, strict=True))
+"""What the fragment `check_all_types` calls for all keys of a script, by their type."""
 _KEY = re.compile(r"^  (\w+)\s+(hash|set|zset|list|string|stream|any)\s.*$", re.MULTILINE)
 _KIND = re.compile(r"\{ns:shard\}:([a-z]+)")
 # Their second word decides what they do, so only the word that is used is allowed.
@@ -36,6 +39,9 @@ _ALIASES: Final = {
     "unpack(attempts": ("attempt",),
     "unpack(attempts)": ("attempt",),
     "attempts[i]": ("attempt",),
+    "runs": ("run",),
+    "unpack(runs": ("run",),
+    "full and full.waiting": ("waiting",),
     "redis.call('EXISTS'": ("queued", "live"),
 }
 
@@ -69,6 +75,9 @@ def read_permissions(name: str) -> frozenset[Permission]:
                 for key in filter(None, map(str.strip, keys.split(",")))
                 for kind in _find_kinds(name, command, key, kinds)
             }
+    if "check_all_types" in found.header.uses:
+        typed = {kind: TYPES.get(kind, "") for kind in found.header.key_kinds}
+        permissions |= {Permission(_CHECK_OF_TYPE[typed[kind]], kind) for kind in typed if typed[kind]}
     return frozenset(permissions)
 
 

@@ -16,8 +16,9 @@ local function enqueue_entry(stream, streams, place, message, number, crashes)
   -- NOMKSTREAM first: of nearly all entries the stream exists, and then one command is enough.
   local entry = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'm', message, 'n', number, 'c', crashes)
   if not entry then
-    redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
+    -- The set first: when it has the wrong type, nothing is written yet.
     redis.call('SADD', streams, place)
+    redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
     entry = redis.call('XADD', stream, '*', 'm', message, 'n', number, 'c', crashes)
   end
   return entry

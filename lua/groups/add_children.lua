@@ -2,7 +2,7 @@
 add_children: give a run that maps its next children, at most 100 in one call. They are added in order and counted, so
 that a parent that comes back after a crash adds only the missing ones.
 
-USES read_from enqueue_entry
+USES read_from enqueue_entry check_types
 KEYS
   parent   hash    {ns:shard}:run:<run_id>           is the attempt that maps still going on? Notes that it maps
   group    hash    {ns:shard}:group:<group_id>       created by the first call; counts what was added; expires
@@ -35,10 +35,14 @@ local known = redis.call('HMGET', parent, 'entry', 'state', 'maps')
 if known[1] ~= entry or (known[2] ~= 'pending' and known[2] ~= 'running') then return {'STALE'} end
 local added = tonumber(redis.call('HGET', group, 'added') or 0)
 if added < first then return {'STALE'} end
+check_types({}, {}, {streams}, {}, {stream})
+-- Only those that an earlier send has created exist: one look at all of them replaces one at each.
+local runs = {next_keys(children)}
+if #runs > 0 and redis.call('EXISTS', unpack(runs)) > 0 then check_types(runs, {}) end
 if tonumber(known[3] or 0) < maps then redis.call('HSET', parent, 'maps', maps) end
 redis.call('HSETNX', group, 'failure', failure)
 for i = 1, children do
-  local run, message = next_keys(1), next_args(1)
+  local run, message = runs[i], next_args(1)
   -- An earlier send, or the attempt before this one, has created the children below `added`: they must not run twice.
   if first + i > added then
     redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now,

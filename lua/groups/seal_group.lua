@@ -4,7 +4,7 @@ Executed with the commit that ends the parent, as one atomic step: the commit le
 script takes away. The reducer takes the parent's place in its occurrence and in the group that it belongs to itself; of
 several reducers none does, but a run that waits for them: its group is sealed with those that it waits for.
 
-USES enqueue_entry
+USES enqueue_entry check_all_types
 KEYS
   parent   hash    {ns:shard}:run:<run_id>           loses the message
   group    hash    {ns:shard}:group:<group_id>       gets the number of its children
@@ -29,6 +29,7 @@ local parent, group, reducer, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[
 local handler, place, occurrence, now, hold_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local mark, members = ARGV[6], tonumber(ARGV[7])
 
+check_all_types(KEYS)
 local message = redis.call('HGET', parent, mark)
 if redis.call('HDEL', parent, mark) == 0 then return {'BEFORE'} end
 local count = redis.call('HMGET', group, 'added', 'done')

@@ -2,7 +2,7 @@
 raise_alert: report once that a job has not completed in time, or once that it has recovered. The mark and the run that
 reports it are one step, so that any number of tickers may find it out.
 
-USES enqueue_entry
+USES enqueue_entry check_all_types
 KEYS
   job       hash    {ns:shard}:job:<job_id>           is marked, or loses the mark
   expected  zset    {ns:shard}:expected               job id by the ms by which it has to complete; moves on
@@ -27,6 +27,7 @@ local job, expected, run, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], 
 local job_id, seen, next_at, run_id, handler, place, message, now =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
+check_all_types(KEYS)
 if redis.call('ZSCORE', expected, job_id) ~= seen or redis.call('EXISTS', job) == 0 then return {'STALE'} end
 redis.call('ZREM', expected, job_id)
 if next_at ~= '0' then redis.call('ZADD', expected, next_at, job_id) end

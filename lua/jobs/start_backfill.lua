@@ -1,6 +1,7 @@
 --[[
 start_backfill: put a backfill on record and give it to the tickers.
 
+USES check_all_types
 KEYS
   backfill  hash    {ns:shard}:backfill:<backfill_id>  created
   chores    zset    {ns:shard}:chores                  chores of tickers by the ms they are due: gets the backfill
@@ -18,6 +19,7 @@ KEEPS I9
 local backfill, chores, wake = KEYS[1], KEYS[2], KEYS[3]
 local chore, definition, progress, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
+check_all_types(KEYS)
 if redis.call('EXISTS', backfill) == 1 then return {'EXISTS'} end
 redis.call('HSET', backfill, 'definition', definition, 'progress', progress, 'step', 0)
 redis.call('ZADD', chores, now, chore)

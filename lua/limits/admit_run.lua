@@ -2,7 +2,7 @@
 admit_run: let a fetched run start when all its limits allow it, or have it wait where no worker holds it: in the
 waiting list of a limit that is full, or in the delayed set until a rate allows it. All limits are taken, or none.
 
-USES read_from delay_member
+USES read_from delay_member check_types
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entry of a run that waits
   run      hash    {ns:shard}:run:<run_id>           gets the limit it waits for, or the limits it counts under
@@ -58,6 +58,7 @@ for i = 1, count do
     local busy = redis.call('HLEN', held) >= most or redis.call('EXISTS', waiting) == 1
     if busy and not full then full = wanted[i] end
   elseif per > 0 and not redis.call('ZSCORE', held, mark) then
+    check_types({limits}, {waiting, delayed})
     redis.call('ZREMRANGEBYSCORE', held, '-inf', now - per)
     redis.call('ZREMRANGEBYSCORE', waiting, '-inf', now - per)
     redis.call('ZREM', waiting, run_id)
@@ -73,12 +74,13 @@ end
 -- Only now is it known whether the run starts, so only now are permits taken: a run that waits for one limit must not
 -- hold a permit of another meanwhile, or two runs that each want what the other holds would wait for ever.
 local waits = full or free_at > now
+if waits then check_types({limits}, {delayed, full and full.waiting}) end
 for _, use in ipairs(wanted) do
   if use.per == 0 and waits then
     redis.call('HDEL', use.held, run_id)
   elseif use.per == 0 then
-    redis.call('HSET', use.held, run_id, mark)
     redis.call('HSET', limits, use.name, use.most)
+    redis.call('HSET', use.held, run_id, mark)
   elseif not full then
     local times, member = waits and use.waiting or use.held, waits and run_id or mark
     redis.call('ZADD', times, 'NX', free_at, member)

@@ -45,15 +45,16 @@ for i = 1, count do
   if redis.call('HLEN', held) >= most and redis.call('HEXISTS', held, run_id) == 0 then
     if waiting == wanted then return {'FULL'} end
     -- It keeps the time of its entry, so that it does not lose its turn by moving.
-    redis.call('ZREM', wanted, member)
     redis.call('ZADD', waiting, since, member)
+    redis.call('ZREM', wanted, member)
     redis.call('HSETNX', limits, name, most)
     redis.call('HSET', run, 'waiting', name, 'note', 'waits for limit ' .. name)
     return {'MOVED', name}
   end
 end
-redis.call('ZREM', wanted, member)
+-- First what a key of the wrong type can refuse.
 local entry = enqueue_entry(front, streams, place, kept[1], kept[2], kept[3])
+redis.call('ZREM', wanted, member)
 for _, use in ipairs(uses) do
   redis.call('HSET', use.held, run_id, place .. ' ' .. entry)
   redis.call('HSETNX', limits, use.name, use.most)

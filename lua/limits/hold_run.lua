@@ -1,7 +1,7 @@
 --[[
 hold_run: put off a fetched run whose task or limit is on hold, until the hold ends by itself or is released.
 
-USES delay_member
+USES delay_member check_all_types
 KEYS
   holds    zset    {ns:shard}:holds                  names on hold, by the ms at which the hold ends
   parked   zset    {ns:shard}:parked:<name>          place:run id of runs that it puts off; expires
@@ -28,6 +28,7 @@ local holds, parked, stream, run, delayed, wake = KEYS[1], KEYS[2], KEYS[3], KEY
 local name, entry, run_id, place, message = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local number, crashes, now = ARGV[6], ARGV[7], tonumber(ARGV[8])
 
+check_all_types(KEYS)
 local ends_at = tonumber(redis.call('ZSCORE', holds, name) or '')
 if not ends_at or ends_at <= now then return {'FREE'} end
 if redis.call('XACK', stream, 'workers', entry) == 0 then return {'STALE'} end

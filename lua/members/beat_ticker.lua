@@ -1,6 +1,7 @@
 --[[
 beat_ticker: record the beat of a ticker and read the agenda of its shard, in one command.
 
+USES check_all_types
 KEYS
   tickers    zset  {ns:shard}:tickers             ticker id by the ms of its last beat; expires
   record     hash  {ns:shard}:ticker:<ticker_id>  its status; expires
@@ -30,6 +31,7 @@ local tickers, record, due, delayed, starts, deadlines, expected =
 local identity = KEYS[8]
 local ticker_id, now, status, horizon, limit, candidate = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
+check_all_types(KEYS)
 local found = redis.call('ZSCORE', tickers, ticker_id) or ''
 
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.

@@ -1,6 +1,7 @@
 --[[
 beat_worker: record the beat of a worker and read the news for it, in one command.
 
+USES check_all_types
 KEYS
   workers  zset    {ns:shard}:workers             worker id by the ms of its last beat
   record   hash    {ns:shard}:worker:<worker_id>  its status and the command for it; expires a day after the last beat
@@ -30,6 +31,7 @@ local identity, watched = KEYS[7], KEYS[8]
 local worker_id, now, lease, since, status = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local candidate = ARGV[6]
 
+check_all_types(KEYS)
 local found = redis.call('ZSCORE', workers, worker_id) or ''
 
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit, where workers

@@ -2,7 +2,7 @@
 count_member: count the end of a run that belongs to a group, once; the last one releases the reducer, once. Executed
 with the commit that ends the run, as one atomic step: the commit leaves the mark that this script takes away.
 
-USES enqueue_entry
+USES enqueue_entry check_types
 KEYS
   run      hash    {ns:shard}:run:<run_id>           loses the mark
   group    hash    {ns:shard}:group:<group_id>       counts
@@ -23,6 +23,9 @@ KEEPS I3 I5 I7 I9
 local run, group, results, reducer, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local index, place, hold_ms = ARGV[1], ARGV[2], ARGV[3]
 
+local counted = redis.call('HMGET', group, 'done', 'total')
+redis.call('HLEN', results)
+if tonumber(counted[1] or 0) + 1 == tonumber(counted[2] or '') then check_types({reducer}, {}, {streams}, {}, {stream}) end
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
 if redis.call('HDEL', run, 'uncounted') == 0 then return {'BEFORE'} end
 local ended = redis.call('HMGET', run, 'state', 'result', 'error')

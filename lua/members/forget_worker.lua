@@ -2,7 +2,7 @@
 forget_worker: remove a worker that has ended, with its consumers. Redis drops the pending entries of a deleted
 consumer for good, so this looks first.
 
-USES read_from
+USES read_from check_all_types
 KEYS
   workers  zset    {ns:shard}:workers                   loses the worker
   record   hash    {ns:shard}:worker:<worker_id>        deleted
@@ -22,6 +22,7 @@ local workers, record, watched = KEYS[1], KEYS[2], KEYS[3]
 local count, next_keys = math.min(#KEYS - 3, 100), read_from(KEYS, 4)
 local worker_id, beat, more = ARGV[1], ARGV[2], ARGV[3]
 
+check_all_types(KEYS)
 local last = redis.call('ZSCORE', workers, worker_id)
 if last and tonumber(last) ~= tonumber(beat) then return {'ALIVE'} end
 local streams = {}

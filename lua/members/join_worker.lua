@@ -1,6 +1,7 @@
 --[[
 join_worker: note that a worker starts, and make up to 100 runs due now whose tasks no worker has known so far.
 
+USES check_all_types
 KEYS
   joined   string  {ns:shard}:joined   ms of this start; expires
   unknown  zset    {ns:shard}:unknown  loses the runs
@@ -15,6 +16,7 @@ KEEPS I3 I9
 local joined, unknown, delayed, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now = ARGV[1]
 
+check_all_types(KEYS)
 redis.call('SET', joined, now, 'PX', 60000)
 local members = redis.call('ZRANGE', unknown, 0, 99)
 for _, member in ipairs(members) do

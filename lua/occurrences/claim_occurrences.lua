@@ -40,18 +40,18 @@ for i = 1, instants do
   local current = known[1] == version
   if current and known[2] ~= expected and tonumber(known[2]) >= tonumber(instant) then
     taken[#taken + 1] = i
-  elseif not current or known[2] ~= expected or known[3] or known[4] or redis.call('EXISTS', occurrence) == 1
+  elseif not current or known[2] ~= expected or known[3] or known[4] or redis.call('EXISTS', occurrence, run) > 0
     or overlap ~= 'allow' and redis.call('EXISTS', live, queued) > 0 then
     left[#left + 1] = i
   else
     redis.call('ZCARD', history)
-    redis.call('HLEN', run)
+    -- The first write is to the key that was not read: of a wrong type, it ends the script here.
+    redis.call('ZADD', live, instant, occ_id)
     redis.call('HSET', job, 'cursor', instant)
     next_dues[#next_dues + 1], next_dues[#next_dues + 2] = next_due, job_id
     redis.call('HSET', occurrence, 'job', job_id, 'version', version, 'due', instant, 'state', 'pending',
       'reason', reason, 'claimed_at', now, 'open', 1)
     redis.call('ZADD', history, instant, occ_id)
-    redis.call('ZADD', live, instant, occ_id)
     redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now,
       'occurrence', occ_id, 'entry', enqueue_entry(stream, streams, place, message, 0, 0))
   end

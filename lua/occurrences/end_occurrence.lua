@@ -4,7 +4,7 @@ could ask for their results, get their last expiry, and the job's on_complete be
 of a task of a job that has several tasks or an on_complete, as one atomic step; only the one that ends the occurrence
 finds work.
 
-USES read_from enqueue_entry
+USES read_from enqueue_entry check_types
 KEYS
   occurrence  hash    {ns:shard}:occurrence:<occ_id>    read: has it ended? Loses its counter then
   mine        hash    {ns:shard}:run:<run_id>           the run that was ended: kept while the occurrence goes on
@@ -37,11 +37,13 @@ if state == 'pending' or state == 'running' then
   if ended[2] and ended[1] ~= 'dead' and not ended[3] then redis.call('PEXPIRE', mine, hold_ms) end
   return {'OPEN'}
 end
+if message ~= '' then check_types({complete}, {}, {streams}, {}, {stream}) end
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
 if redis.call('HDEL', occurrence, 'open') == 0 then return {'BEFORE'} end
 for _ = 1, records do
   local run = next_keys(1)
-  local ended = redis.call('HMGET', run, 'state', 'buried')
+  -- pcall: a record of the wrong type expires like the others.
+  local ended = redis.pcall('HMGET', run, 'state', 'buried')
   if ended[1] ~= 'dead' and not ended[2] then redis.call('PEXPIRE', run, history_ms) end
 end
 if message == '' then return {'ENDED'} end

@@ -2,7 +2,7 @@
 forget_occurrence: remove an occurrence that has ended from its job's history, with the records of its runs and
 attempts, up to a hundred records in one call.
 
-USES read_from
+USES read_from check_all_types
 KEYS
   occurrence  hash  {ns:shard}:occurrence:<occ_id>  deleted with the last of its records
   history     zset  {ns:shard}:history:<job_id>     loses it then
@@ -20,6 +20,7 @@ local occurrence, history = KEYS[1], KEYS[2]
 local records, next_keys = math.min(#KEYS - 2, 100), read_from(KEYS, 3)
 local occ_id, left = ARGV[1], ARGV[2]
 
+check_all_types(KEYS)
 local state = redis.call('HGET', occurrence, 'state')
 if state == 'pending' or state == 'running' or state == 'queued' then return {'LIVE'} end
 for _ = 1, records do

@@ -2,6 +2,7 @@
 halt_occurrence: let a live occurrence end early. From now on none of its runs is tried again, and it ends with
 this verdict when the last of them has. The runs are ended by the caller, and by tickers as long as it is not done.
 
+USES check_all_types
 KEYS
   occurrence  hash  {ns:shard}:occurrence:<occ_id>  is marked
   deadlines   zset  {ns:shard}:deadlines            has the occurrence until its end
@@ -18,6 +19,7 @@ KEEPS I3 I7 I9 I10
 local occurrence, deadlines = KEYS[1], KEYS[2]
 local occ_id, verdict, reason, again_at = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
+check_all_types(KEYS)
 local state = redis.call('HGET', occurrence, 'state')
 if state ~= 'pending' and state ~= 'running' then
   redis.call('ZREM', deadlines, occ_id)

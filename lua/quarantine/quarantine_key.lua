@@ -22,6 +22,7 @@ local expected, key, kept_key, reason, keep_ms = ARGV[1], ARGV[2], ARGV[3], ARGV
 local found = redis.call('TYPE', source)
 found = found['ok'] or found
 if found == 'none' or found == expected then return {'KEPT'} end
+if source ~= quarantine then redis.call('XLEN', quarantine) end
 redis.call('RENAME', source, kept)
 redis.call('PEXPIRE', kept, keep_ms)
 local why = expected == '' and reason or 'it is a ' .. found .. reason

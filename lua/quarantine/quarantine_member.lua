@@ -20,6 +20,7 @@ KEEPS I1 I3 I9
 local source, quarantine, record = KEYS[1], KEYS[2], KEYS[3]
 local member, score, key, reason, keep_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
+redis.call('XLEN', quarantine)
 if redis.call('EXISTS', record) == 1 then return {'KEPT'} end
 if score == '' then
   if redis.call('SREM', source, member) == 0 then return {'KEPT'} end

@@ -1,6 +1,7 @@
 --[[
 cancel_queued: end an occurrence that waits in its job's queue and has no runs yet.
 
+USES check_all_types
 KEYS
   occurrence  hash  {ns:shard}:occurrence:<occ_id>  becomes canceled and gets its expiry
   queued      zset  {ns:shard}:queued:<job_id>      loses it
@@ -18,6 +19,7 @@ KEEPS I7 I9 I10
 local occurrence, queued, starts = KEYS[1], KEYS[2], KEYS[3]
 local job_id, occ_id, ended_at, reason, history_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
+check_all_types(KEYS)
 if redis.call('HGET', occurrence, 'state') ~= 'queued' then return {'TAKEN'} end
 redis.call('ZREM', queued, occ_id)
 if redis.call('EXISTS', queued) == 0 then redis.call('SREM', starts, job_id) end

@@ -32,8 +32,9 @@ if unique then
 end
 if redis.call('SISMEMBER', closed, place) == 1 then return {'CLOSED'} end
 
+-- First what a key of the wrong type can refuse.
+delay_member(delayed, wake, place .. ':' .. run_id, due_at)
 redis.call('HSET', run, 'state', 'scheduled', 'handler', handler, 'place', place,
   'due_at', due_at, 'message', message, 'attempt', 0, 'crashes', 0)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
-delay_member(delayed, wake, place .. ':' .. run_id, due_at)
 return {'CREATED'}

@@ -2,6 +2,7 @@
 drop_stream: delete the stream of a place that nobody uses: it is empty, and no worker reads it. A run that is enqueued
 later creates it again; a worker that was about to read it opens it again.
 
+USES check_all_types
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  deleted
   streams  set     {ns:shard}:streams                loses the place
@@ -15,6 +16,7 @@ KEEPS I3 I9
 local stream, streams = KEYS[1], KEYS[2]
 local place = ARGV[1]
 
+check_all_types(KEYS)
 if redis.call('EXISTS', stream) == 1 then
   if redis.call('XLEN', stream) > 0 then return {'USED'} end
   for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do

@@ -2,7 +2,7 @@
 enqueue_on_dead: enqueue the task that is called with a dead run. Executed with the commit that ends the run as dead, as
 one atomic step: the commit leaves the message of the task's run, which this script takes away.
 
-USES enqueue_entry
+USES enqueue_entry check_all_types
 KEYS
   run       hash    {ns:shard}:run:<run_id>           the dead run: loses the message
   task_run  hash    {ns:shard}:run:<run_id>           the task's run: created
@@ -20,6 +20,7 @@ KEEPS I3 I5 I7 I9
 local run, task_run, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local handler, place, now = ARGV[1], ARGV[2], ARGV[3]
 
+check_all_types(KEYS)
 local message = redis.call('HGET', run, 'letter')
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
 if redis.call('HDEL', run, 'letter') == 0 then return {'BEFORE'} end

@@ -1,7 +1,7 @@
 --[[
 open_streams: make sure that streams and their groups exist, so that a worker can wait for all of them at once.
 
-USES read_from
+USES read_from check_all_types
 KEYS
   streams  set     {ns:shard}:streams                   places of the streams that exist
   stream   stream  {ns:shard}:stream:<queue>:<prio>     for each place; created with its group when absent
@@ -14,6 +14,7 @@ KEEPS I3 I9
 local streams, next_keys = KEYS[1], read_from(KEYS, 2)
 local count, next_args = math.min(#ARGV, 100), read_from(ARGV, 1)
 
+check_all_types(KEYS)
 local created = 0
 for _ = 1, count do
   local stream, place = next_keys(1), next_args(1)

@@ -30,6 +30,7 @@ for _ = 1, runs do
   if due_at and due_at <= now then
     local kept = redis.call('HMGET', run, 'message', 'attempt', 'crashes', 'question')
     if kept[1] then
+      if kept[4] then redis.call('ZCARD', questions) end
       redis.call('HSET', run, 'state', 'pending', 'entry',
         enqueue_entry(stream, streams, place, kept[1], kept[2], kept[3]))
       if kept[4] then redis.call('ZREM', questions, run_id) end

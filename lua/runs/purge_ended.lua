@@ -2,7 +2,7 @@
 purge_ended: delete runs that ended long ago, before their retention is over, with their attempts, logs and steps; at most
 100 in one call. Each is judged again here: the caller may have read it long before.
 
-USES read_from
+USES read_from check_all_types
 KEYS
   dead        zset  {ns:shard}:dead                  loses the runs that are dead letters
   run         hash  {ns:shard}:run:<run_id>          \ for each run: deleted
@@ -24,6 +24,7 @@ local dead, next_keys = KEYS[1], read_from(KEYS, 2)
 local before, states, letters, next_args = tonumber(ARGV[1]), ARGV[2], ARGV[3], read_from(ARGV, 4)
 local count = math.min((#ARGV - 3) / 2, 100)
 
+check_all_types(KEYS)
 local purged = 0
 for _ = 1, count do
   local run, steps, occurrence = next_keys(3)

@@ -2,7 +2,7 @@
 put_off_unknown: put off a fetched run whose task its worker does not know, and list it for the next worker that starts.
 Soon after a start it comes back soon, for the new worker may know its task; later ever more seldom.
 
-USES delay_member
+USES delay_member check_all_types
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entry
   run      hash    {ns:shard}:run:<run_id>           scheduled
@@ -30,6 +30,7 @@ local stream, run, delayed, wake, unknown, joined = KEYS[1], KEYS[2], KEYS[3], K
 local entry, run_id, place, message, number, crashes = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local now, longest, note = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 
+check_all_types(KEYS)
 local known = redis.call('HMGET', run, 'entry', 'cancel')
 if known[1] == entry and known[2] then return {'CANCELED'} end
 if redis.call('XACK', stream, 'workers', entry) == 0 then return {'STALE'} end

@@ -1,7 +1,7 @@
 --[[
 replay_dead: give the work of a dead run to a new run. The dead one stays dead; it only leaves the dead letters.
 
-USES enqueue_entry move_steps
+USES enqueue_entry move_steps check_all_types
 KEYS
   dead     zset    {ns:shard}:dead                   loses the dead run
   old      hash    {ns:shard}:run:<run_id>           the dead run: gets a note that names the new one
@@ -29,6 +29,7 @@ local dead, old, run, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS
 local done, steps, unique = KEYS[6], KEYS[7], KEYS[8]
 local old_id, run_id, handler, message, place, unique_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
+check_all_types(KEYS)
 if redis.call('EXISTS', run) == 1 then return {'MINE'} end
 if not redis.call('ZSCORE', dead, old_id) or redis.call('EXISTS', old) == 0 then return {'GONE'} end
 if unique then

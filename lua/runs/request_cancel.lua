@@ -1,6 +1,7 @@
 --[[
 request_cancel: ask the worker that has a run in flight to cancel it; a retry is refused from then on.
 
+USES check_all_types
 KEYS
   run      hash  {ns:shard}:run:<run_id>  is marked, with the reason
   cancels  zset  {ns:shard}:cancels       run id by ms of the request; workers read new requests with each
@@ -18,6 +19,7 @@ KEEPS I7 I9 I10
 local run, cancels = KEYS[1], KEYS[2]
 local run_id, entry, now, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
+check_all_types(KEYS)
 local current = redis.call('HMGET', run, 'entry', 'state')
 if current[1] ~= entry or (current[2] ~= 'pending' and current[2] ~= 'running') then return {'STALE'} end
 redis.call('HSET', run, 'cancel', now, 'cancel_reason', reason)

@@ -2,7 +2,7 @@
 retry_ended: give the work of a run that ended without success to a new run. The old one stays as it ended; each names
 the other. A dead one leaves the dead letters.
 
-USES enqueue_entry move_steps read_from
+USES enqueue_entry move_steps read_from check_all_types
 KEYS
   old      hash    {ns:shard}:run:<run_id>           the ended run: gets a note and the id of the new one
   dead     zset    {ns:shard}:dead                   loses the ended run when it is there
@@ -35,6 +35,7 @@ local done, steps, unique = KEYS[7], KEYS[8], KEYS[9]
 local old_id, run_id, handler, message, place, unique_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local next_steps = read_from(ARGV, 7)
 
+check_all_types(KEYS)
 if redis.call('EXISTS', run) == 1 then return {'MINE'} end
 local ended = redis.call('HMGET', old, 'state', 'retried_as')
 local retryable = {failed = true, timed_out = true, canceled = true, dead = true}

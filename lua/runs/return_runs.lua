@@ -2,7 +2,7 @@
 return_runs: put fetched entries that have not begun at the front of their queue again, in their order, at most 100 in
 one call. Their attempts do not count, and the permits that they hold go with them.
 
-USES read_from enqueue_entry
+USES read_from enqueue_entry check_all_types
 KEYS
   streams  set     {ns:shard}:streams                places of the streams that exist
   stream   stream  {ns:shard}:stream:<queue>:<prio>  \ for each run: loses its entry;
@@ -29,6 +29,7 @@ KEEPS I3 I4 I6 I7 I9
 local streams, count = KEYS[1], ARGV[1]
 local next_keys, next_args = read_from(KEYS, 2), read_from(ARGV, 2)
 
+check_all_types(KEYS)
 local reply = {'RETURNED'}
 for i = 1, math.min(tonumber(count), 100) do
   local stream, run, front = next_keys(3)

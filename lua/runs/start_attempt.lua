@@ -22,9 +22,8 @@ local entry, number, worker, started_at = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local current = redis.call('HMGET', run, 'entry', 'state', 'cancel')
 if current[1] ~= entry or (current[2] ~= 'pending' and current[2] ~= 'running') then return {'STALE'} end
 
+local pending = occurrence and redis.call('HGET', occurrence, 'state') == 'pending'
 redis.call('HSET', attempt, 'state', 'running', 'number', number, 'worker', worker, 'started_at', started_at)
 redis.call('HSET', run, 'state', 'running', 'attempt', number)
-if occurrence and redis.call('HGET', occurrence, 'state') == 'pending' then
-  redis.call('HSET', occurrence, 'state', 'running')
-end
+if pending then redis.call('HSET', occurrence, 'state', 'running') end
 return {current[3] and 'CANCELED' or 'SHOWN'}

@@ -1,7 +1,7 @@
 --[[
 write_attempt_log: store the log lines and the progress of a handler that is being executed with its attempt.
 
-USES read_from
+USES read_from check_all_types
 KEYS
   run      hash  {ns:shard}:run:<run_id>          read: is it still this attempt?
   attempt  hash  {ns:shard}:attempt:<attempt_id>  gets the progress and the number of lines written
@@ -22,6 +22,7 @@ local run, attempt, log = KEYS[1], KEYS[2], KEYS[3]
 local entry, progress, first, keep, expiry_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local count, next_lines = math.min(#ARGV - 5, 100), read_from(ARGV, 6)
 
+check_all_types(KEYS)
 local current = redis.call('HMGET', run, 'entry', 'state')
 if current[1] ~= entry or (current[2] ~= 'pending' and current[2] ~= 'running') then return {'STALE'} end
 

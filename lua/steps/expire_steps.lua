@@ -17,6 +17,7 @@ local run, steps, questions, run_id = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 
 local left = redis.call('PTTL', run)
 if left <= 0 then return {'LIVE'} end
-redis.call('PEXPIRE', steps, left)
+-- First what a key of the wrong type can refuse.
 redis.call('ZREM', questions, run_id)
+redis.call('PEXPIRE', steps, left)
 return {'EXPIRING'}

@@ -1,7 +1,7 @@
 --[[
 rewind_run: let a suspended run do some of its steps again, at once.
 
-USES read_from enqueue_entry
+USES read_from enqueue_entry check_all_types
 KEYS
   run        hash    {ns:shard}:run:<run_id>           pending
   steps      hash    {ns:shard}:steps:<run_id>         loses the records of these steps
@@ -22,6 +22,7 @@ KEEPS I3 I7 I10
 local run, steps, stream, streams, delayed, questions = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local run_id, place, attempt, next_steps = ARGV[1], ARGV[2], ARGV[3], read_from(ARGV, 4)
 
+check_all_types(KEYS)
 local known = redis.call('HMGET', run, 'state', 'attempt', 'message', 'crashes')
 if known[1] ~= 'suspended' or known[2] ~= attempt or not known[3] then return {'MOVED'} end
 redis.call('ZREM', delayed, place .. ':' .. run_id)

@@ -1,7 +1,7 @@
 --[[
 send_signal: keep a signal for a run until one of its waits takes it, and wake the run when it waits for this one.
 
-USES enqueue_entry
+USES enqueue_entry check_all_types
 KEYS
   run        hash    {ns:shard}:run:<run_id>           gets the signal; pending when it was waiting for it
   stream     stream  {ns:shard}:stream:<queue>:<prio>  gets the entry of a run that is woken
@@ -32,6 +32,7 @@ local run_id, place, id, name, value = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[
 local by, now, most, most_bytes = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local live = {pending = true, scheduled = true, running = true, suspended = true}
 
+check_all_types(KEYS)
 local known = redis.call('HMGET', run, 'state', 'signals', 'wait', 'message', 'attempt', 'crashes')
 if not known[1] then return {'UNKNOWN'} end
 local signals = known[2] and cjson.decode(known[2]) or {}

@@ -3,7 +3,7 @@ suspend_run: end an attempt whose handler sleeps or waits. The run has no attemp
 or before it when the signal comes that it waits for, or the last run of the group ends. What has come meanwhile sends
 the run to its stream at once.
 
-USES read_from delay_member find_signal
+USES read_from delay_member find_signal check_types
 KEYS
   stream      stream   {ns:shard}:stream:<queue>:<prio>  loses the entry; gets the next one when the signal has come
   run         hash     {ns:shard}:run:<run_id>           suspended or scheduled, or pending again
@@ -57,8 +57,7 @@ if known[1] == entry then
   if known[2] or halted then return 'CANCELED' end
 end
 -- A key of the wrong type ends the script here, while the entry is still there for the next send.
-redis.call('HLEN', steps)
-redis.call('HLEN', attempt)
+check_types({steps, attempt}, {delayed, questions})
 local ended = members > 0 and tonumber(redis.call('HGET', part, 'done') or 0) or 0
 if redis.call('XACK', stream, 'workers', entry) == 0 then
   local before = redis.call('HMGET', attempt, 'state', 'worker')

@@ -2,7 +2,7 @@
 undo_run: begin to undo the steps of a run that is to end failed or canceled: it gets one more attempt, whose message
 says how the run ends afterwards. A request to cancel is over with it.
 
-USES read_from enqueue_entry take_from_source
+USES read_from enqueue_entry take_from_source check_all_types
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entry
   run      hash    {ns:shard}:run:<run_id>           pending
@@ -33,8 +33,7 @@ local stream, run, attempt, delayed, next, streams = KEYS[1], KEYS[2], KEYS[3], 
 local source, entry, run_id, place, message, attempt_state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local worker, next_number, crashes, keep_ms, next_fields = ARGV[7], ARGV[8], ARGV[9], ARGV[10], read_from(ARGV, 11)
 
--- A key of the wrong type ends the script here, while the entry is still there for the next send.
-redis.call('HLEN', attempt)
+check_all_types(KEYS)
 if take_from_source(source, stream, entry, run, delayed, place, run_id) == 0 then
   local before = redis.call('HMGET', attempt, 'state', 'worker')
   return source == 'attempt' and before[1] == attempt_state and before[2] == worker and 'DONE' or 'STALE'

@@ -88,12 +88,14 @@ def _commit_members(keys: Keys, members: Sequence[tuple[EndedAttempt, GroupMembe
     touched: list[Any] = [first.delivery.stream, keys.succeeded, outcomes, keys.group(of.group), keys.results(of.group)]
     touched += (run_prefix + of.group, keys.stream(of.place), keys.streams)
     args: list[Any] = [first.worker, first.delivery.message.retention_ms, first.delivery.message.queue]
-    args += (of.place, UNFINISHED_KEEP_MS)
+    args += (of.place, UNFINISHED_KEEP_MS, len(members))
+    runs = [each.delivery.message.run for each, _ in members]
+    # A success in a bundle is that of a run's first attempt: see `bundle_key`.
+    touched += [attempt_prefix + ids.attempt_id(run, 0) for run in runs]
+    touched += [run_prefix + run for run in runs]
+    args += [each.delivery.entry for each, _ in members]
     for (delivery, outcome, _, _, started_at, ended_at, *_), member in members:
-        message = delivery.message
-        run = message.run
-        touched += (run_prefix + run, attempt_prefix + ids.attempt_id(run, delivery.attempt))
-        args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result, message.handler, member.index)
+        args += (delivery.attempt, started_at, ended_at, outcome.result, delivery.message.handler, member.index)
     return script("commit_members")(tuple(touched), tuple(args))
 
 
@@ -103,12 +105,11 @@ def _commit_occurrences(keys: Keys, tasks: Sequence[tuple[EndedAttempt, TaskRef]
     run_prefix, attempt_prefix = keys.run_prefix, keys.attempt_prefix
     outcomes = f"{keys.outcomes_prefix}{first.ended_at // DAY_MS}"
     touched: list[Any] = [first.delivery.stream, keys.succeeded, outcomes, keys.starts, keys.wake, keys.deadlines]
-    args: list[Any] = [first.worker, first.delivery.message.retention_ms, first.delivery.message.queue]
+    args: list[Any] = [first.worker, first.delivery.message.retention_ms, first.delivery.message.queue, len(tasks)]
+    args += [each.delivery.entry for each, _ in tasks]
+    touched += [attempt_prefix + ids.attempt_id(each.delivery.message.run, 0) for each, _ in tasks]
     for (delivery, outcome, _, _, started_at, ended_at, *_), ref in tasks:
         message = delivery.message
-        run = message.run
-        touched += (run_prefix + run, attempt_prefix + ids.attempt_id(run, delivery.attempt))
-        touched += (keys.occurrence(ref.occurrence), keys.live(ref.job), keys.queued(ref.job))
-        args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result)
-        args += (message.handler, ref.job, ref.occurrence)
+        touched += (run_prefix + message.run, keys.occurrence(ref.occurrence), keys.live(ref.job), keys.queued(ref.job))
+        args += (delivery.attempt, started_at, ended_at, outcome.result, message.handler, ref.job, ref.occurrence)
     return script("commit_occurrences")(tuple(touched), tuple(args))

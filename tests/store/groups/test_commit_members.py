@@ -125,3 +125,22 @@ def test_members_of_two_groups_and_plain_runs_do_not_go_together(children):
     assert own == bulk_commit.bundle_key(build_ended(children[1]))
     assert own is not None
     assert own[2] == ids.reducer_run_id("run_1", 0) == group_of()
+
+
+def test_a_run_of_the_wrong_type_stays_in_flight_and_its_neighbours_are_counted(database, children):
+    over = [build_ended(each) for each in children]
+    broken = database.keys.run(children[1].message.run)
+    database.client.delete(broken)
+    database.client.set(broken, "broken")
+    with pytest.raises(ServerRefused, match="WRONGTYPE"):
+        finish_all(database, *over)
+    entry = children[1].entry.decode()
+    stream = records(database)["stream:default:5"]
+    assert (list(stream.entries), stream.pending) == ([entry], {entry: "alice"})
+    assert (group(database)["done"], list(results(database))) == ("2", ["0", "2"])
+
+    # When the key is out of the way, the same call ends it and releases the reducer
+    database.client.delete(broken)
+    assert finish_all(database, *over) == Reply("DONE", [])
+    assert (group(database)["done"], list(results(database))) == ("3", ["0", "2", "1"])
+    assert fetch_one(database).message.run == group_of()

