@@ -20,6 +20,8 @@ from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.ticker.metrics import ShardMetrics
 from jobistemer.ticker.upcoming import DueJob, UpcomingJobs
 
+MARKS = 500
+"""How many due marks of other tickers' jobs are read with one command."""
 BATCH = 100
 """How many claims go with one send: less, and round trips cost; more, and the server waits for the first of them."""
 MAX_LAGGING = 500
@@ -160,8 +162,8 @@ class FiringPass:
     def _find_undecided(self, due_jobs: Sequence[DueJob]) -> Iterator[DueJob]:
         """Yield those of the others' jobs that no ticker has decided yet; record the decisions about the rest."""
         # Lazy, so that the marks of a batch are read right before its claims: the longer ago, the more claims are lost.
-        for start in range(0, len(due_jobs), BATCH):
-            part = due_jobs[start : start + BATCH]
+        for start in range(0, len(due_jobs), MARKS):
+            part = due_jobs[start : start + MARKS]
             marks = occurrences.read_due_marks(self._database, [due_job.job_id for due_job in part])
             for due_job, mark in zip(part, marks, strict=True):
                 if mark == due_job.due_ms:

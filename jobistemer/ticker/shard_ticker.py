@@ -34,7 +34,7 @@ from jobistemer.ticker.start_queued import start_queued_occurrences
 from jobistemer.ticker.sweep import Sweeper
 from jobistemer.ticker.trim import Trimmer
 from jobistemer.ticker.unaccounted import UnaccountedJobs
-from jobistemer.ticker.upcoming import UpcomingJobs
+from jobistemer.ticker.upcoming import PATIENCE_MS, UpcomingJobs
 
 POLL_LIMIT = 20_000
 """How many due jobs one look lists; the next look lists the rest."""
@@ -103,6 +103,7 @@ class ShardTicker:
         # Listening begins before the first look: a wake-up between the two would be lost otherwise.
         retry_until_done(listener.listen, stop, f"ticker {self._id}")
         self._database.load_scripts()
+        self.upcoming.patience_ms = PATIENCE_MS
         self._liveness.repeat(lambda: self._step(listener), stop, f"ticker {self._id}")
         listener.close()
         with suppress(NotConnected, ServerRefused):
@@ -130,7 +131,7 @@ class ShardTicker:
         found = Beat(agenda.identity, agenda.found_ms)
         if (found != last or self._continuity.doubt) and self._continuity.observe(last, found):
             # Jobs of before may be gone, or may have other versions: all of them are read anew.
-            self.upcoming = UpcomingJobs(self.upcoming.share)
+            self.upcoming = UpcomingJobs(self.upcoming.share, self.upcoming.patience_ms)
             self._next_poll = 0.0 if not full else self._next_poll
         if agenda.unreadable:
             put_aside_and_log(database, agenda.unreadable)

@@ -24,6 +24,8 @@ DEFAULT_GRACE_S = 60.0
 SPREAD = 0x9E3779B1
 """An odd number whose multiples spread over all numbers of 32 bits."""
 MAX_NUMBER = 0xFFFFFFFF
+PATIENCE_MS = 100
+"""How long a ticker leaves the due jobs of the others to them before it looks whether they are decided."""
 PREPARED_PER_PASS = 100
 """How many claims are built between two looks for wake-ups, so that a wake-up does not wait for long."""
 
@@ -34,6 +36,7 @@ class DueJob:
     """One job that is due soon: its definition, the cursor to decide from, its due mark (ms), and the claim of that.
 
     number: a number of the job that is the same for every ticker. is_mine: whether it belongs to the share of this one.
+    look_ms: when this ticker looks at the due mark, which is later than the mark for a job of another one's share.
     plain: whether its last claim was a plain one.
     on_time_ms: the lateness below which the due mark is decided as if there were none. is_prepared: whether `prepared`
     was built for this due mark; it is None all the same when the mark is not plain.
@@ -46,6 +49,7 @@ class DueJob:
         "is_prepared",
         "job",
         "job_id",
+        "look_ms",
         "number",
         "on_time_ms",
         "plain",
@@ -60,7 +64,7 @@ class DueJob:
         self.version = stored.version
         self.cursor = stored.cursor
         self.since = stored.since
-        self.due_ms = due_ms
+        self.due_ms = self.look_ms = due_ms
         self.number = crc32(job_id.encode())
         self.on_time_ms = min(ON_TIME_MS, stored.job.grace_s * 1000)
         self.is_mine = self.plain = True
@@ -136,15 +140,19 @@ class Share:
 
 
 class UpcomingJobs:
-    """The jobs that are due within the horizon, by their due marks (ms), and the share of them that is fired first."""
+    """The jobs that are due within the horizon, by their due marks (ms), and the share of them that is fired first.
 
-    def __init__(self, share: Share | None = None) -> None:
+    patience_ms: how long the jobs of other tickers' shares are left to them.
+    """
+
+    def __init__(self, share: Share | None = None, patience_ms: int = 0) -> None:
         self.share = share or Share()
+        self.patience_ms = patience_ms
         self.jobs: dict[str, DueJob] = {}
         # Ids of jobs that were due in the last pass, and that it has not come to.
         self.untried: set[str] = set()
-        # Heap of (due mark, job id). An entry is never removed from its middle: one whose job has moved on or is gone
-        # is recognised by the mark when it comes up, and passed over.
+        # Heap of (look_ms, job id). An entry is never removed from its middle: one whose job has moved on or is gone
+        # is recognised by the time when it comes up, and passed over.
         self._heap: list[tuple[int, str]] = []
         self._unprepared: deque[DueJob] = deque()
 
@@ -184,28 +192,37 @@ class UpcomingJobs:
     def put(self, due_job: DueJob, horizon_ms: int) -> None:
         """Wait for the due mark of a job, unless it lies behind the horizon: that is for a later look."""
         if due_job.due_ms <= horizon_ms:
-            due_job.is_mine = self.share.is_alone or self.share.owns(due_job.number)
             self.jobs[due_job.job_id] = due_job
-            heapq.heappush(self._heap, (due_job.due_ms, due_job.job_id))
-            self._unprepared.append(due_job)
+            self._assign(due_job)
 
     def divide(self, ticker: str, tickers: list[str]) -> None:
         """Divide the known jobs anew, when a ticker has come or gone."""
-        share = self.share = Share(ticker, tickers)
+        self.share = Share(ticker, tickers)
+        self._heap, self._unprepared = [], deque()
         for due_job in self.jobs.values():
-            due_job.is_mine = share.is_alone or share.owns(due_job.number)
-        self._unprepared = deque(self.jobs.values())
+            self._assign(due_job)
+
+    def _assign(self, due_job: DueJob) -> None:
+        """Wait for a job: for its due mark, or for the moment when its ticker has not decided it in time."""
+        due_job.is_mine = self.share.is_alone or self.share.owns(due_job.number)
+        # Those of other tickers are left: this one will mostly find them decided, and builds the few that it needs.
+        if due_job.is_mine:
+            due_job.look_ms = due_job.due_ms
+            self._unprepared.append(due_job)
+        else:
+            due_job.look_ms = due_job.due_ms + self.patience_ms
+        heapq.heappush(self._heap, (due_job.look_ms, due_job.job_id))
 
     def pop_due(self, now_ms: int) -> list[DueJob]:
-        """Take out the jobs that are due at `now_ms`, the latest first: on-time instants go before missed ones.
+        """Take out the jobs to look at at `now_ms`, the latest first: on-time instants go before missed ones.
 
         A job that was taken out is unknown until it is put back: should its claim fail, the next look reads it anew.
         """
         due = []
         while self._heap and self._heap[0][0] <= now_ms:
-            mark, job_id = heapq.heappop(self._heap)
+            look_ms, job_id = heapq.heappop(self._heap)
             due_job = self.jobs.get(job_id)
-            if due_job is not None and due_job.due_ms == mark:
+            if due_job is not None and due_job.look_ms == look_ms:
                 due.append(self.jobs.pop(job_id))
         due.reverse()
         return due
@@ -214,8 +231,7 @@ class UpcomingJobs:
         """Build the claims of up to `most` jobs for whose next due mark none has been built."""
         for _ in range(min(most, len(self._unprepared))):
             due_job = self._unprepared.popleft()
-            # Those of other tickers are left: this one will mostly find them decided, and builds the few that it needs.
-            if due_job.is_mine and not due_job.is_prepared:
+            if not due_job.is_prepared:
                 due_job.prepare(keys)
 
     @property
@@ -224,7 +240,7 @@ class UpcomingJobs:
         return bool(self._unprepared)
 
     def next_ms(self) -> int | None:
-        """Return the first due mark that is known to come, or None."""
+        """Return the ms at which there is something to look at next, or None."""
         return self._heap[0][0] if self._heap else None
 
 

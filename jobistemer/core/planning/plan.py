@@ -10,15 +10,16 @@ The same rule covers on-time firing, downtime and start-up. A plan is a function
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Recovery, Task
-from jobistemer.core.jobs.options import complete_options
+from jobistemer.core.jobs.options import Options, complete_options
 from jobistemer.core.planning.recovery import Backlog, find_backlog, find_excluding_calendar, recover
-from jobistemer.core.runs.message import Message, TaskRef, compose_message, to_message_fields
+from jobistemer.core.runs.message import Message, TaskRef, compose_message, drop_defaults, to_message_fields
 from jobistemer.core.states import OccurrenceState
 
 NEVER = 9_000_000_000_000
@@ -120,16 +121,17 @@ def first_due(job: Job, cursor: int) -> int:
 
 
 def build_runs(
-    job: Job, version: int, instant: int, now_ms: int, since: int | None = None, repeated: str = ""
+    job: Job, version: int, instant: int, now_ms: int, since: int | None = None, occurrence: str = ""
 ) -> Iterator[tuple[Task, Message]]:
     """Build the messages of an occurrence's runs, one per task, under the given version of the job.
 
-    repeated: the id of the occurrence where it stands for its instant once more.
+    occurrence: its id where that is known already, or where it stands for its instant once more.
     """
-    occurrence = repeated or ids.occurrence_id(job.id, instant)
+    job_id, alone = job.id, job.stands_alone
+    occurrence = occurrence or ids.occurrence_id(job_id, instant)
     for task in job.tasks:
-        run = ids.run_id(occurrence, ids.task_id(job.id, task.name))
-        task_ref = TaskRef(occurrence, job.id, version, instant, task.name, since, job.stands_alone)
+        run = ids.run_id(occurrence, ids.task_id(job_id, task.name))
+        task_ref = TaskRef(occurrence, job_id, version, instant, task.name, since, alone)
         yield task, _build_message(job, task, run, now_ms, task_ref=task_ref)
 
 
@@ -140,5 +142,11 @@ def build_completion_run(job: Job, task: Task, occurrence: str, now_ms: int) -> 
 
 
 def _build_message(job: Job, task: Task, run: str, now_ms: int, **fields: Any) -> Message:
-    options = to_message_fields(complete_options(task.options)) | {"retention_ms": round(job.history_s * 1000)}
+    options = _find_message_fields(task.options, round(job.history_s * 1000))
     return compose_message(run, task.handler, now_ms, payload=task.payload, **options, **fields)
+
+
+@lru_cache(maxsize=4096)
+def _find_message_fields(options: Options, retention_ms: int) -> dict[str, Any]:
+    """Return the fields of a message that differ from their defaults; most jobs have the same few."""
+    return drop_defaults(**(to_message_fields(complete_options(options)) | {"retention_ms": retention_ms}))

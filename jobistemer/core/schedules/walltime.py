@@ -22,6 +22,8 @@ Dst = Literal["shift", "skip", "first", "both"]
 
 # From 2100 on every zone follows a yearly rule, so that all repeats with the calendar: an expression whose
 # times are lost to gaps for a whole cycle after it is never due again.
+KEPT_ANSWERS: Final = 8
+"""How many of its latest answers a set of due instants keeps."""
 _YEARLY_RULES_FROM: Final = 130 * 366 * DAY
 _CYCLE: Final = (CALENDAR_CYCLE + 2) * 366 * DAY
 
@@ -60,13 +62,26 @@ def clock_rule(dst: Dst, *, follows_elapsed_time: bool) -> ClockRule:
 class WallClockDue:
     """The due instants of a set of wall-clock readings in a zone, under a rule for clock changes."""
 
-    __slots__ = ("_rule", "_walls", "_zone")
+    __slots__ = ("_answers", "_rule", "_walls", "_zone")
 
     def __init__(self, walls: WallSet, zone: Zone, rule: ClockRule) -> None:
         self._walls, self._zone, self._rule = walls, zone, rule
+        self._answers: dict[int, int | None] = {}
 
     def next_unix(self, after: int) -> int | None:
         """Return the first due second later than `after`, or None when there is none."""
+        # Thousands of jobs of one expression share this set, and a ticker asks for each of them what follows the same
+        # two instants.
+        answers = self._answers
+        if after in answers:
+            return answers[after]
+        if len(answers) >= KEPT_ANSWERS:
+            # Another dictionary: a thread that has just found its question in this one reads the answer there.
+            answers = self._answers = {}
+        found = answers[after] = self._find_next(after)
+        return found
+
+    def _find_next(self, after: int) -> int | None:
         unix = max(after + 1, FIRST_UNIX)
         horizon = min(max(unix, _YEARLY_RULES_FROM) + _CYCLE, LAST_UNIX)
         while unix <= horizon:

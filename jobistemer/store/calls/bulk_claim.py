@@ -36,26 +36,27 @@ class OccurrenceClaim(NamedTuple):
 
 def prepare_claim(keys: Keys, job: Job, version: int, decision: Decision) -> OccurrenceClaim | None:
     """Build the claim of an instant. Returns None when the instant is not plain: `occurrences.claim` is for that."""
-    occurrence = ids.occurrence_id(job.id, decision.instant)
+    job_id = job.id
+    occurrence = ids.occurrence_id(job_id, decision.instant)
     alone = len(job.tasks) == 1 and job.occurrence_timeout_s is None and job.overlap is not Overlap.REPLACE
     plain = alone and decision.state is OccurrenceState.PENDING and decision.since is None
-    if not plain or start_delay_ms(job.schedule, occurrence, job.id):
+    if not plain or start_delay_ms(job.schedule, occurrence, job_id):
         return None
     # The message carries the instant as the time of its enqueueing: the time of the claim is not known yet.
-    ((_, message),) = build_runs(job, version, decision.instant, decision.instant * 1000)
+    ((_, message),) = build_runs(job, version, decision.instant, decision.instant * 1000, occurrence=occurrence)
     return OccurrenceClaim(
         place(message.queue, message.priority),
         decision.reason,
         (
-            keys.job(job.id),
+            keys.job(job_id),
             keys.occurrence(occurrence),
-            keys.history(job.id),
-            keys.live(job.id),
-            keys.queued(job.id),
+            keys.history(job_id),
+            keys.live(job_id),
+            keys.queued(job_id),
             keys.run(message.run),
         ),
         (
-            job.id,
+            job_id,
             occurrence,
             version,
             decision.expected,

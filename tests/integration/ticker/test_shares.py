@@ -9,6 +9,7 @@ from jobistemer.runtime.repeat import start_thread
 from jobistemer.store.calls import heartbeats
 from jobistemer.store.wakeup import WakeListener
 from jobistemer.ticker.shard_ticker import ShardTicker
+from jobistemer.ticker.upcoming import PATIENCE_MS
 from tests.support.lifecycle import job, register
 from tests.support.step_system import build_ticker
 
@@ -62,6 +63,29 @@ def test_an_instant_of_a_ticker_that_is_gone_without_a_word_is_fired_in_the_same
     clock.advance(2)
     # Two of them die now; the third believes in them for ten seconds, and fires all instants all the same.
     assert tickers[0].process_due() == len(JOBS)
+
+
+def test_the_instants_of_the_others_are_left_to_them_for_a_moment_and_fired_when_they_are_not(clock, tickers):
+    clock.advance(MINUTE - 2)
+    look(tickers)
+    for each in tickers:
+        each.upcoming.patience_ms = PATIENCE_MS
+    look(tickers)
+    own = [sum(known.is_mine for known in each.upcoming.jobs.values()) for each in tickers]
+    clock.advance(2)
+    # All are there: each fires its own, and nobody asks for the others'
+    assert [each.process_due() for each in tickers] == own
+    clock.advance(PATIENCE_MS / 1000)
+    assert [each.process_due() for each in tickers] == [0, 0, 0]
+
+    # Two of them die: the third fires what is theirs a moment later
+    clock.advance(MINUTE - 2 - PATIENCE_MS / 1000)
+    look(tickers)
+    look(tickers)
+    clock.advance(2)
+    assert tickers[0].process_due() == own[0]
+    clock.advance(PATIENCE_MS / 1000)
+    assert tickers[0].process_due() == own[1] + own[2]
 
 
 def test_who_starts_and_who_leaves_has_the_others_look_at_once(database, clock):

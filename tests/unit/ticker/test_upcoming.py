@@ -168,6 +168,24 @@ def test_a_ticker_that_starts_takes_from_others_only_what_is_to_be_its_own():
         assert [ticker for ticker in more if Share(ticker, more).owns(number)] in ([before], ["new"])
 
 
+def test_the_jobs_of_other_tickers_come_up_when_these_have_had_their_time():
+    upcoming, due_ms = UpcomingJobs(Share(TICKERS[0], TICKERS), patience_ms=100), (T0 + 60) * 1000
+    for number in range(30):
+        add(upcoming, f"job-{number}", T0 + 60)
+    own = names(each for each in upcoming.jobs.values() if each.is_mine)
+    assert sorted(names(upcoming.pop_due(due_ms + 99))) == sorted(own)
+    assert upcoming.next_ms() == due_ms + 100
+    assert len(upcoming.pop_due(due_ms + 100)) == 30 - len(own)
+
+
+def test_a_ticker_that_is_the_last_one_waits_for_nobody():
+    upcoming = UpcomingJobs(Share(TICKERS[0], TICKERS), patience_ms=100)
+    for number in range(30):
+        add(upcoming, f"job-{number}", T0 + 60)
+    upcoming.divide(TICKERS[0], TICKERS[:1])
+    assert len(upcoming.pop_due((T0 + 60) * 1000)) == 30
+
+
 def test_what_is_known_is_divided_anew_when_a_ticker_has_come_or_gone(upcoming):
     for number in range(30):
         add(upcoming, f"job-{number}", T0 + 60)
