@@ -37,6 +37,7 @@ SAID = {
     "max_retries": "the same as a number in `retry`; beside a policy it is the number of its retries",
     "retry_on": "the exceptions that are retried, and no others",
     "no_retry_on": "the exceptions that are not retried",
+    "signals": "the types of the signals that its handler waits for, by name",
     "delay": "seconds or a timedelta until the run may start",
     "at": "the instant at which the run may start",
     "expires": "seconds, a timedelta or an instant: what has not started by then is canceled; an instant in the past expires at once",

@@ -138,14 +138,15 @@ class Jobistemer(Registry):
         """Send a signal to a run: it wakes a handler that waits for it by `ctx.wait_for`, and is kept for one later.
 
         run: its id, its handle, or its unique key. signal_id: one that was sent before counts once. by: the author,
-        for people. task: with a unique key, its task; by default those of this app are tried.
+        for people. task: with a unique key, its task; by default those of this app are tried. A value that does not fit
+        is refused: when the run waits for it, or the task of this app declares its type, `@app.task(signals={…})`.
         Returns whether the signal is new. Raises UnknownRun, RunEnded, InvalidInput, InvalidPayload or NotConnected.
         """
         given = run.id if isinstance(run, RunHandle) else check_id("run id", run)
         if not given.startswith("run_"):
             locks = [lock_name(each, Unique(given)) for each in ([task] if task else self.handlers)]
             given = find_run_by_key(self.namespace, locks, given)
-        return signal_run(self.namespace, given, name, value, signal_id=signal_id, by=by)
+        return signal_run(self.namespace, given, name, value, signal_id=signal_id, by=by, handlers=self.handlers)
 
     def deploy(self) -> list[Registration]:
         """Register every declared job, except where the registered definition is equal or newer.

@@ -26,8 +26,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _OPTION_NAMES = OPTION_NAMES | ALIASES
-# Traits stay in the process that declares them: exceptions are classes, which no message can carry.
-_TRAIT_NAMES = frozenset({"retry_on", "no_retry_on"})
+# Traits stay in the process that declares them: exceptions and types are classes, which no message can carry.
+_TRAIT_NAMES = frozenset({"retry_on", "no_retry_on", "signals"})
 _OWN_NAMES = frozenset({"mode", "payload", "on_start"})
 _POLICY_NAMES = frozenset(Job.__struct_fields__) - {"name", "schedule", "tasks", "on_complete"} | _OWN_NAMES
 COMPLETION = "on_complete"
@@ -249,7 +249,7 @@ class JobDeclaration(TaskDecorator):
 
 
 def split_task_options(given: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
-    """Split the keyword arguments of a task's declaration into traits (lists of exceptions) and options.
+    """Split the keyword arguments of a task's declaration into traits (exceptions, types of signals) and options.
 
     Raises InvalidDefinition for unknown names and for values out of range.
     """

@@ -20,6 +20,7 @@ from jobistemer.core.handlers.callables import find_name
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import Hooks
+from jobistemer.core.handlers.signal_types import read_signal_types
 from jobistemer.core.jobs.effective_options import find_effective_options
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.limits import Limit, check_limits
@@ -61,7 +62,8 @@ class Registry(Lifetime, WorkerResources):
     def task(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
         """Declare a function as a task that can be enqueued: `@app.task` or `@app.task(queue="mail", …)`.
 
-        options: see Options; also retry_on and no_retry_on. Raises InvalidDefinition or InvalidName.
+        options: see Options; also retry_on, no_retry_on, and signals: the types of the signals that its handler waits
+        for, by name; `app.signal` refuses a value that does not fit. Raises InvalidDefinition or InvalidName.
         """
         traits, own = split_task_options(options)
         levels = [("app", self.defaults), ("task", own)]
@@ -136,7 +138,8 @@ class Registry(Lifetime, WorkerResources):
             )
         upstream = traits.pop("upstream", ())
         options = merge_options(*(level for _, level in levels))
-        traits = {"retry_filter": build_retry_filter(name, **traits), "sizes": self.sizes}
+        signals = read_signal_types(name, traits.pop("signals", {}))
+        traits = {"retry_filter": build_retry_filter(name, **traits), "sizes": self.sizes, "signals": signals}
         traits["providers"] = self.providers
         handler = Handler(name, function, options, upstream=upstream, queue_limits=self.queue_limits, **traits)
         self.handlers[name], self._levels[name] = handler, levels

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 from uuid import uuid4
+
+import msgspec
 
 from jobistemer.core.checks import check_author, check_id, check_text, show
 from jobistemer.core.errors import InvalidInput, InvalidPayload, RunEnded, UnknownRun
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.handlers.signal_types import check_signal
 from jobistemer.core.handlers.step_journal import build_identity
 from jobistemer.core.handlers.value_codec import encode_json
 from jobistemer.core.payload_json import ENCODING_ERRORS, find_non_finite
+from jobistemer.core.runs.json_schema import find_misfit
+from jobistemer.core.runs.questions import read_question
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.runs.steps import MAX_SIGNALS, MAX_SIGNALS_BYTES, Signal
 from jobistemer.store.calls.durable.signals import find_holder, send_signal
@@ -18,21 +24,36 @@ from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.jobs import locate_run
 
+NO_HANDLERS: Final[Mapping[str, Handler]] = {}
 LONGEST_SIGNAL_ID = 200
 """How many characters the id of a signal may have."""
 
 
-def signal_run(namespace: Namespace, run_id: str, name: str, value: Any, *, signal_id: str = "", by: str = "") -> bool:
+def signal_run(
+    namespace: Namespace,
+    run_id: str,
+    name: str,
+    value: Any,
+    *,
+    signal_id: str = "",
+    by: str = "",
+    handlers: Mapping[str, Handler] = NO_HANDLERS,
+) -> bool:
     """Send a signal to a run: it wakes the run that waits for it, and is kept for a wait that comes later.
 
     signal_id: a signal with an id that was sent before counts once; by default each has an id of its own. by: the
-    author, for people.
+    author, for people. handlers: the tasks that the sender knows, by name: the types of signals that they declare hold.
+    The type of the wait holds for every sender, as far as its JSON schema tells it.
 
     Returns whether the signal is new. Raises UnknownRun, RunEnded, InvalidInput for a name or an id that cannot be
-    used or when the run has too many signals, InvalidPayload for a value that has no form in JSON, or NotConnected.
+    used or when the run has too many signals, InvalidPayload for a value that has no form in JSON or does not fit, or
+    NotConnected.
     """
     encoded = encode_value(name, value)
     database, run = require_run(namespace, run_id)
+    if run.handler in handlers:
+        check_signal(handlers[run.handler].signals, name, encoded)
+    _check_wait(run, name, encoded)
     now_ms = database.clock.now_ms()
     check_text("signal id", signal_id, LONGEST_SIGNAL_ID, InvalidInput)
     signal = Signal(signal_id or uuid4().hex, build_identity(name), encoded, now_ms, check_author(by) if by else "")
@@ -48,6 +69,15 @@ def signal_run(namespace: Namespace, run_id: str, name: str, value: Any, *, sign
                 f"together): signal {name!r} is refused; store large values elsewhere and send references"
             )
     return reply.word != "KNOWN"
+
+
+def _check_wait(run: RunRecord, name: str, encoded: str) -> None:
+    """Check a value against the type of the wait that it would end. Raises InvalidPayload."""
+    expected = read_question(run.question) if run.wait == name else None
+    if expected is None or expected.name != name:
+        return
+    if misfit := find_misfit(bytes(expected.schema), msgspec.json.decode(encoded)):
+        raise InvalidPayload(f"the value of signal {show(name)} does not fit the wait of run {run.id}: {misfit}")
 
 
 def require_run(namespace: Namespace, run_id: str) -> tuple[Database, RunRecord]:

@@ -29,7 +29,8 @@ ARGV
   note         str  why it waits, for people
   wait         str  name of the signal that it waits for; empty for none; `:` and its id for a group
   members      int  how many runs that group has, 0 without one
-  question     str  JSON of what it asks people; empty for nothing
+  question     str  JSON of what it asks people, or of the type that it expects; empty for nothing
+  asks         str  1: the question is for people
   snoozes      int  how often it has been put off
   count        int  how many records of steps follow, at most 100
   name         str  \ of each step,
@@ -47,7 +48,7 @@ local questions, part, occurrence = KEYS[7], KEYS[8], KEYS[9]
 local entry, run_id, place, state, worker, message = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local next_number, crashes, ended_at, due_at, keep_ms = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local note, wait, members, question = ARGV[12], ARGV[13], tonumber(ARGV[14]), ARGV[15]
-local snoozes, count, next_args = ARGV[16], ARGV[17], read_from(ARGV, 18)
+local asks, snoozes, count, next_args = ARGV[16], ARGV[17], ARGV[18], read_from(ARGV, 19)
 
 local records = {next_args(2 * math.min(tonumber(count), 100))}
 
@@ -79,9 +80,7 @@ redis.call('HSET', run, 'state', state, 'entry', '', 'message', message, 'attemp
   'crashes', crashes, 'due_at', due_at, 'note', note)
 if wait ~= '' then redis.call('HSET', run, 'wait', wait) end
 if members > 0 and redis.call('EXISTS', part) == 1 then redis.call('HSET', part, 'total', members) end
-if question ~= '' then
-  redis.call('HSET', run, 'question', question)
-  redis.call('ZADD', questions, ended_at, run_id)
-end
+if question ~= '' then redis.call('HSET', run, 'question', question) end
+if asks == '1' then redis.call('ZADD', questions, ended_at, run_id) end
 delay_member(delayed, wake, place .. ':' .. run_id, due_at)
 return 'DONE'

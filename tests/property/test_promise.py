@@ -24,6 +24,7 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.server.connection import connect
 from tests.support.audit import find_faults
 from tests.support.clocks import FrozenClock
+from tests.support.durable_rules import DurableRules
 from tests.support.invariants import NAMES, InvariantChecker, deploy_app
 from tests.support.operator_rules import OVERLAPS, RECOVERIES, OperatorRules
 from tests.support.shard_state import find_leaks
@@ -58,7 +59,7 @@ def policies():
     return st.fixed_dictionaries(dict.fromkeys(NAMES, chosen))
 
 
-class Promise(OperatorRules):
+class Promise(DurableRules, OperatorRules):
     """Two tickers and two workers; those that die are followed by others, and zombies wake up."""
 
     @initialize(chosen=policies())
@@ -67,6 +68,7 @@ class Promise(OperatorRules):
         self.clock = FrozenClock()
         self.database = self.opened()
         self.ledger = InvariantChecker(self.database, self.clock)
+        self.steps = self.ledger.steps
         self.outcomes: list[str] = []
         self.policies = chosen
         self.earlier = []
@@ -214,7 +216,7 @@ class Promise(OperatorRules):
     def the_promise_holds(self):
         # Where nobody has asked the server for anything, nothing has changed.
         if hasattr(self, "ledger") and self.reaches_the_server() and ASKED[self.url] != self.checked:
-            self.ledger.check()
+            self.ledger.check(self.deaths)
             self.checked = ASKED[self.url]
 
     def teardown(self):

@@ -16,6 +16,7 @@ from jobistemer.store.calls.job_versions import find_versions
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records
 from tests.support.clocks import FrozenClock
+from tests.support.durable_rules import StepChecker, declare_tale, take_two_steps
 from tests.support.step_system import open_app
 
 SCHEDULES = {"alone": "* * * * *", "chain": "30 */2 * * * *", "caught_up": "PT90S"}
@@ -34,6 +35,7 @@ class InvariantChecker:
         self._rows: dict[str, dict[str, OccurrenceRecord]] = {name: {} for name in NAMES}
         self._jobs: dict[tuple[str, int], Job] = {}
         self.executions: Counter[str] = Counter()
+        self.steps = StepChecker(database)
 
     def occurrences(self, name: str) -> list[OccurrenceRecord]:
         history = self._database.client.zrange(self._database.keys.history(ids.job_id(name)), 0, -1)
@@ -55,7 +57,7 @@ class InvariantChecker:
             self._jobs[key] = job
         return self._jobs[key]
 
-    def check(self) -> None:
+    def check(self, deaths: int) -> None:
         """What holds at every moment: I2, I6, I8, I10, and I1 up to each job's cursor.
 
         What has ended with all its runs is looked at again at rest.
@@ -70,6 +72,7 @@ class InvariantChecker:
                 self._check_occurrence(each)
             self._every_instant_has_its_row(name)
             self._one_at_a_time(name, set(live))
+        self.steps.check(deaths)
 
     def _check_occurrence(self, each: OccurrenceRecord) -> None:
         assert each.reason, f"{each.id} does not say why"
@@ -119,7 +122,8 @@ class InvariantChecker:
     def check_at_rest(self, deaths: int) -> None:
         """What holds when nothing goes on any more: I3, I4, I5."""
         self._settled.clear()
-        self.check()
+        self.check(deaths)
+        self.steps.check_at_rest(deaths)
         for rows in self._rows.values():
             for each in rows.values():
                 assert each.state in TERMINAL_OCCURRENCES, f"{each.id} never ended: I3"
@@ -132,7 +136,8 @@ class InvariantChecker:
         executed = self.executions[run.id]
         if run.state == "succeeded":
             assert executed >= 1, f"{run.id} succeeded and was never executed: I4"
-        assert executed <= len(attempts) + deaths, f"{run.id} was executed {executed} times: I5"
+        # An attempt that its worker could not finish does not count, and the next one has its number.
+        assert executed <= len(attempts) + run.interruptions + deaths, f"{run.id} was executed {executed} times: I5"
 
 
 def deploy_app(
@@ -151,7 +156,8 @@ def deploy_app(
     app.job(name="alone", retry=NO_RETRIES, **wanted["alone"])(work)
     chain = app.job(name="chain", retry=retry, mode="sequential", **wanted["chain"])
     chain.task(work, name="first")
-    chain.task(work, name="second", limits=[Concurrency(1, name="one")])
+    chain.task(take_two_steps(ledger.steps, outcomes, ledger.executions), name="second", limits=[Concurrency(1, name="one")])
     app.job(name="caught_up", retry=retry, limits=[Concurrency(1, name="one")], **wanted["caught_up"])(work)
+    declare_tale(app, ledger.steps, outcomes)
     app.deploy()
     return app

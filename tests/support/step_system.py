@@ -62,7 +62,9 @@ class StepWorker:
     ) -> None:
         self.database, self.name = database, name
         self.prefetch, self.queue_order = Prefetch(settings.concurrency), QueueOrder(settings.queues)
-        self.attempts = RunningAttempts(create_tools=partial(ContextTools, resources=ContextResources(Permissions())))
+        resources = ContextResources(Permissions())
+        self.attempts = RunningAttempts(create_tools=partial(ContextTools, resources=resources))
+        self.is_shutting_down = resources.is_shutting_down
         self.shutdown = Shutdown()
         self.waiting: list[Attempt] = []
         definitions = DefinitionCache()

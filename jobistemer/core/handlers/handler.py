@@ -20,6 +20,7 @@ from jobistemer.core.handlers.dependencies import NO_PROVIDERS, Providers, find_
 from jobistemer.core.handlers.injected import find_injected
 from jobistemer.core.handlers.result_codec import ResultCodec
 from jobistemer.core.handlers.round_trip import check_kept
+from jobistemer.core.handlers.signal_types import NO_SIGNALS, SignalTypes
 from jobistemer.core.handlers.value_codec import (
     check_unchanged,
     decode_models,
@@ -53,6 +54,7 @@ class Handler:
         retry_filter: RetryFilter = ALWAYS,
         sizes: Sizes = DEFAULT_SIZES,
         providers: Providers = NO_PROVIDERS,
+        signals: SignalTypes = NO_SIGNALS,
     ) -> None:
         self.name = check_name("handler", name)
         self.limits = options.limits or ()
@@ -71,6 +73,7 @@ class Handler:
         self.injected = find_injected(name, own, hints, upstream)
         self.retry_filter = retry_filter
         self.sizes = sizes
+        self.signals = signals
         # Callers do not see the parameters that the worker fills.
         hidden = {self.context_parameter, *self.injected}
         given = [each for each in own.parameters.values() if each.name not in hidden]

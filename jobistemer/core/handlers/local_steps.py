@@ -42,9 +42,9 @@ class LocalStepHost:
         """Return no reason to end."""
         return ""
 
-    def store_line(self, text: str, level: str) -> None:
+    def warn(self, text: str) -> None:
         """Add a line to those of the logger."""
-        self._tools.store_line(text, level)
+        self._tools.store_line(text, "warning")
 
     def new_transaction(self) -> Transaction:
         """Return the transaction of the call."""

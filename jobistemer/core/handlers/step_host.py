@@ -60,8 +60,8 @@ class StepHost(Protocol):
         """Return why the handler should end, see `Context.ending`."""
         ...
 
-    def store_line(self, text: str, level: str) -> None:
-        """Store a line with the attempt."""
+    def warn(self, text: str) -> None:
+        """Log a warning, and store it with the attempt."""
         ...
 
     def new_transaction(self) -> Transaction:

@@ -14,7 +14,7 @@ from jobistemer.core.errors import InvalidInput, InvalidStep
 from jobistemer.core.handlers.step_flows import StepFlows
 from jobistemer.core.handlers.step_host import Flow, StepUpdate
 from jobistemer.core.payload_json import ENCODING_ERRORS
-from jobistemer.core.runs.questions import build_question
+from jobistemer.core.runs.questions import build_expectation, build_question
 from jobistemer.core.runs.settle import Suspension
 from jobistemer.core.runs.steps import NULL, SLEEP, VERSION, WAIT, Signal, StepRecord, decode_signals, encode_step
 
@@ -86,8 +86,12 @@ def wait_for(
             return None
         if left >= host.shortest_suspension_ms:
             records, question = journal.write(identity, record), _build_question(name, wanted, record)
+            # By this a sender finds out that a value does not fit.
+            expected = b"" if question else build_expectation(name, wanted.of_type)
             reason = f"asks: {wanted.ask}" if question else f"waits for signal {name}"
-            flows.suspend(Suspension(record.due_at, reason, wait=name, records=records, question=question))
+            flows.suspend(
+                Suspension(record.due_at, reason, wait=name, records=records, question=question, expected=expected)
+            )
         if left > 0:
             # Counted by the pauses, and not by the clock: that of a test stands still.
             pause = min(POLL_MS, left) if left < 1_000 else left
@@ -115,7 +119,7 @@ def _take_signal(
             decode(signal.value.encode())
         except ENCODING_ERRORS as error:
             text = f"signal {signal.id} does not fit wait {identity!r} and is dropped: {error}"
-            flows.host.store_line(text, "warning")
+            flows.host.warn(text)
             ended = record = msgspec.structs.replace(record, tries=record.tries + 1, error=text[:LONGEST_ERROR])
         else:
             done, now_ms = flows.journal.next_place(), flows.host.now_ms()

@@ -14,13 +14,16 @@ from jobistemer.core.unreadable import READ_ERRORS
 
 MAX_TEXT: Final = 1_000
 MAX_PEOPLE: Final = 20
+MAX_SCHEMA: Final = 2_000
+"""How many bytes the schema of a wait that asks nobody may have on the record of its run."""
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _KINDS: Final = {"string": "text", "integer": "integer", "number": "number", "boolean": "flag"}
 
 
 class RunQuestion(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A question of a run. name: of the signal that answers it. text: with `{parameter}` for arguments of the call.
+    """A question of a run, or with an empty text only the type that its wait expects.
 
+    name: of the signal that answers it. text: with `{parameter}` for arguments of the call.
     schema: the JSON schema of the answer. by: who may answer, empty for everybody. asked_at, due_at: Unix ms; at
     `due_at` the wait ends without an answer.
     """
@@ -57,12 +60,25 @@ def build_question(name: str, text: str, by: Iterable[str], of_type: Any, times:
         raise InvalidInput(f"wait_for: ask is {show(text)}, allowed are texts of 1 to {MAX_TEXT} characters")
     if len(people) > MAX_PEOPLE:
         raise InvalidInput(f"wait_for: by names {len(people)} people, {MAX_PEOPLE} are the most")
+    return msgspec.json.encode(RunQuestion(name, text, msgspec.Raw(_build_schema(of_type)), people, *times))
+
+
+def build_expectation(name: str, of_type: Any) -> bytes:
+    """Return what a wait that asks nobody expects, as a question without a text; empty for a type without a schema."""
+    schema = _build_schema(of_type)
+    return (
+        b""
+        if len(schema) > MAX_SCHEMA or schema == b"{}"
+        else msgspec.json.encode(RunQuestion(name, "", msgspec.Raw(schema)))
+    )
+
+
+def _build_schema(of_type: Any) -> bytes:
     try:
-        schema = msgspec.json.encode(msgspec.json.schema(of_type))
+        return msgspec.json.encode(msgspec.json.schema(of_type))
     except (TypeError, ValueError, RecursionError, NotImplementedError):
         # A type that has no schema is answered in JSON.
-        schema = b"{}"
-    return msgspec.json.encode(RunQuestion(name, text, msgspec.Raw(schema), people, *times))
+        return b"{}"
 
 
 def read_question(raw: bytes | str) -> RunQuestion | None:

@@ -18,8 +18,9 @@ class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
     due_at: Unix ms at which the run goes on, if nothing wakes it before; after_ms: the same, from the attempt's end on.
     reason: for people. wait: the name of the signal that wakes it, empty for none. group: the group whose last end
     wakes it; members: how many runs that has. records: what its steps have written last, by name. question: JSON of
-    what people are asked, empty for nothing. is_snooze: the handler has raised Snooze. is_interrupt: the worker
-    ends; the run goes back to its stream at once, and its attempt does not count.
+    what people are asked, empty for nothing; expected: JSON of the type that a wait expects which asks nobody.
+    is_snooze: the handler has raised Snooze. is_interrupt: the worker ends; the run goes back to its stream at once,
+    and its attempt does not count.
     """
 
     due_at: int
@@ -32,6 +33,7 @@ class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
     is_interrupt: bool = False
     group: str = ""
     members: int = 0
+    expected: bytes = b""
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):

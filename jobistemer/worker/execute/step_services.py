@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 
 from jobistemer.core.errors import InvalidStep
+from jobistemer.core.handlers.context import Logger
 from jobistemer.core.handlers.durable import Steps
 from jobistemer.core.handlers.hooks import PrepareCall
 from jobistemer.core.handlers.step_flows import StepFlows
@@ -42,7 +43,8 @@ class StepDeadline(BaseException):
 class _Tools(Protocol):
     def find_stop_reason(self) -> str: ...
 
-    def store_line(self, text: str, level: str) -> None: ...
+    @property
+    def logger(self) -> Logger: ...
 
 
 class _Resources(Protocol):
@@ -60,10 +62,14 @@ class WorkerStepHost:
         self._attempt = attempt
         self._resources = resources
         self.find_stop_reason = tools.find_stop_reason
-        self.store_line = tools.store_line
+        self._tools = tools
         self.now_ms = attempt.database.clock.now_ms
         self.chance = random.random
         self.result_bytes = attempt.handler.sizes.result_bytes
+
+    def warn(self, text: str) -> None:
+        """Log a warning, and store it with the attempt."""
+        self._tools.logger.warning("%s", text)
 
     def new_transaction(self) -> Transaction:
         """Return an empty transaction."""

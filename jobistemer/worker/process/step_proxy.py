@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from jobistemer.core.handlers.context import Logger
 from jobistemer.core.handlers.step_host import StepUpdate
 from jobistemer.core.handlers.suspension import AttemptOver
 from jobistemer.core.runs.transaction import Transaction, Value
@@ -25,7 +26,8 @@ class _Connection(Protocol):
 class _Tools(Protocol):
     def find_stop_reason(self) -> str: ...
 
-    def store_line(self, text: str, level: str) -> None: ...
+    @property
+    def logger(self) -> Logger: ...
 
     def new_transaction(self) -> Transaction: ...
 
@@ -41,9 +43,13 @@ class StepHostProxy:
         self.result_bytes = assignment.result_bytes
         self._ahead_s = assignment.place.now_ms / 1000 - time.monotonic()
         self.find_stop_reason = tools.find_stop_reason
-        self.store_line = tools.store_line
+        self._tools = tools
         self.new_transaction = tools.new_transaction
         self.chance = random.random
+
+    def warn(self, text: str) -> None:
+        """Let the worker log a warning and store it with the attempt."""
+        self._tools.logger.warning("%s", text)
 
     def now_ms(self) -> int:
         """Return the time of the server, counted from the beginning of the assignment."""

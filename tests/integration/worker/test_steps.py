@@ -19,6 +19,8 @@ from jobistemer import (
     Delays,
     Exponential,
     Fail,
+    InvalidDefinition,
+    InvalidPayload,
     InvalidStep,
     Jobistemer,
     JobistemerError,
@@ -28,7 +30,9 @@ from jobistemer import (
     Snooze,
     StepFailed,
 )
+from jobistemer.core import ids
 from jobistemer.core.states import RunState
+from jobistemer.store.calls.attempt_log import read_attempt_log
 from jobistemer.testing import under_test
 
 
@@ -126,19 +130,65 @@ def test_a_signal_that_came_before_its_wait_is_taken_and_the_oldest_comes_first(
     assert run.result() == [5, 6]
 
 
-def test_a_signal_that_does_not_fit_is_dropped_and_the_wait_goes_on(app, jobs):
+def test_a_signal_that_came_early_and_does_not_fit_is_dropped_with_a_line_and_the_wait_goes_on(app, jobs, caplog):
     @app.task
     def wait(ctx: Context) -> int:
         return ctx.wait_for("number", int)
 
     run = wait.enqueue()
-    jobs.run_until_idle()
-    app.signal(run, "number", "many")
-    jobs.run_until_idle()
+    app.signal(run, "number", "many", signal_id="early")
+    with caplog.at_level("WARNING", "jobistemer.run"):
+        jobs.run_until_idle()
     assert run.state() is RunState.SUSPENDED
+    (line,) = caplog.messages
+    assert line.startswith("signal early does not fit wait 'number' and is dropped: Expected `int`, got `str`")
+    stored = read_attempt_log(app.namespace.shards[0], ids.attempt_id(run.id, 0))
+    assert [each.text for each in stored.lines] == [line]
     app.signal(run, "number", 3)
     jobs.run_until_idle()
     assert run.result() == 3
+
+
+def test_a_value_that_does_not_fit_the_wait_is_refused_where_it_is_sent_by_every_sender(app, jobs):
+    @app.task
+    def wait(ctx: Context) -> bool:
+        return ctx.wait_for("approved", Approval).yes
+
+    run = wait.enqueue()
+    jobs.run_until_idle()
+    # Another application, which does not know the task.
+    other = Jobistemer("redis://127.0.0.1:1/0")
+    other.namespace = app.namespace
+    for value, why in (({"note": "fine"}, r"\$ has no field 'yes'"), ({"yes": 1}, r"\$.yes is 1, allowed is boolean")):
+        with pytest.raises(InvalidPayload, match=f"signal 'approved' does not fit the wait of run {run.id}: {why}"):
+            other.signal(run, "approved", value)
+    assert run.record().signals == ""
+    assert other.signal(run, "approved", {"yes": True})
+    jobs.run_until_idle()
+    assert run.result() is True
+
+
+def test_a_task_declares_the_types_of_its_signals_and_its_app_refuses_before_the_run_waits(app, jobs):
+    @app.task(signals={"approved": Approval})
+    def wait(ctx: Context) -> bool:
+        ctx.sleep(60)
+        return ctx.wait_for("approved", Approval).yes
+
+    run = wait.enqueue()
+    jobs.run_until_idle()
+    with pytest.raises(InvalidPayload, match=r"signal 'approved' does not fit the type that its task declares: .*`yes`"):
+        app.signal(run, "approved", {"no": True})
+    app.signal(run, "approved", Approval(yes=True))
+    jobs.advance(minutes=1)
+    assert run.result() is True
+
+
+@pytest.mark.parametrize("signals", [{"approved": print}, {":approved": int}, [int]])
+def test_types_of_signals_that_cannot_be_are_refused_where_the_task_is_declared(app, signals):
+    with pytest.raises(InvalidDefinition, match="approved|allowed are types by name"):
+
+        @app.task(signals=signals)
+        def wait(ctx: Context) -> None: ...
 
 
 def test_a_run_is_found_by_its_unique_key(app, jobs):

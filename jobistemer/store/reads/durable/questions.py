@@ -34,7 +34,7 @@ def list_questions(shards: Sequence[Database], offset: int = 0, limit: int = 50)
 def find_question(database: Database, run: RunRecord) -> OpenQuestion | None:
     """Return the question of a run; None when it asks nothing at present."""
     question = read_question(run.question)
-    if question is None:
+    if question is None or not question.text:
         return None
     message = find_message(database, run.id)
     return OpenQuestion(run, question, word_question(question, bytes(message.payload) if message else b"{}"))
