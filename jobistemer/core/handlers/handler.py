@@ -72,8 +72,7 @@ class Handler:
         )
         self.injected = find_injected(name, own, hints, upstream)
         self.retry_filter = retry_filter
-        self.sizes = sizes
-        self.signals = signals
+        self.sizes, self.signals = sizes, signals
         # Callers do not see the parameters that the worker fills.
         hidden = {self.context_parameter, *self.injected}
         given = [each for each in own.parameters.values() if each.name not in hidden]
