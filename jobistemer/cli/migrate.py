@@ -70,12 +70,13 @@ def celery_command(*, app: str, **options: Any) -> None:
 
 
 @migrate_group.command("rq")
-@click.argument("module")
+@click.argument("module", default="")
+@click.option("--source", metavar="DIR", default="", help="Folder of Python files that call queue.enqueue(function).")
 @_ZONE
 @_with_output
-def rq_command(*, module: str, timezone: str, **options: Any) -> None:
-    """Read a MODULE of RQ: functions with @job, and schedules of rq.cron.register."""
-    _migrate(lambda: read_rq(module, timezone), **options)
+def rq_command(*, module: str, source: str, timezone: str, **options: Any) -> None:
+    """Read RQ: functions with @job and schedules of rq.cron.register of a MODULE, calls of queue.enqueue below DIR."""
+    _migrate(lambda: read_rq(module, timezone, source), **options)
 
 
 @migrate_group.command("apscheduler")

@@ -1,13 +1,16 @@
 """Read RQ: the functions that its decorator `@job` has made, and the schedules of a cron configuration.
 
-RQ stores no list of functions: what is read is a module that has `@job` functions, and calls of `rq.cron.register`.
+RQ stores no list of functions: what is read is a module that has `@job` functions and calls of `rq.cron.register`, or
+the source of a code base.
 """
 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,26 +22,33 @@ from jobistemer.core.schedules import AnySchedule, Cron, Interval
 from jobistemer.migrate.found import Found, FoundJob, FoundTask, Instants, Verdict
 from jobistemer.migrate.loading import bind_payload, explain_refusal, load, name_function, require
 from jobistemer.migrate.names import clean_name
+from jobistemer.migrate.rq_calls import choose_task_name, declare_enqueued
+from jobistemer.migrate.rq_source import read_source_tree
 
 
-def read_rq(reference: str, timezone: str = "UTC") -> Found:
-    """Read a module with `@job` functions or calls of `rq.cron.register`.
+def read_rq(reference: str = "", timezone: str = "UTC", source: str = "") -> Found:
+    """Read a module with `@job` functions or calls of `rq.cron.register`, a folder of source, or both.
 
     timezone: the local zone of the host on which RQ's cron scheduler runs, by whose clock it reads expressions.
+    source: a folder whose files are searched for calls of `queue.enqueue(function, …)` and for `@job` functions.
     Raises InvalidInput, Misconfigured.
     """
-    cron = require("rq.cron", "rq")
-    before = list(getattr(cron, "_job_data_registry", []))
-    module = load(reference.partition(":")[0], "a module of RQ jobs")
-    entries = list(getattr(cron, "_job_data_registry", []))[len(before) :]
-    found = Found("rq", reference)
-    functions = dict.fromkeys(value for value in vars(module).values() if _decorator_of(value) is not None)
-    for function in functions:
-        _read_function(function, found)
-    for entry in entries:
-        _read_entry(entry, timezone, found)
-    if not found.tasks and not found.jobs:
-        raise InvalidInput(f"module {reference!r} has neither functions with RQ's @job nor calls of rq.cron.register")
+    require("rq", "rq")
+    if not reference and not source:
+        raise InvalidInput("name a module of RQ jobs, or a folder of source by --source")
+    found = Found("rq", reference or source)
+    if reference:
+        _read_module(reference, timezone, found)
+    if source:
+        tree = read_source_tree(source)
+        sys.path[:0] = [str(tree.root)] if str(tree.root) not in sys.path else []
+        for module in tree.decorated:
+            _read_module(module, timezone, found)
+        declare_enqueued(tree, found)
+    if not found.tasks and not found.jobs and not (source and found.remarks):
+        asked = f"module {reference!r}" if reference else f"folder {source!r}"
+        calls = ", nor calls of queue.enqueue" if source else ""
+        raise InvalidInput(f"{asked} has neither functions with RQ's @job nor calls of rq.cron.register{calls}")
     found.remark(
         "signature",
         Verdict.DIFFERS,
@@ -48,6 +58,26 @@ def read_rq(reference: str, timezone: str = "UTC") -> Found:
         "workers", Verdict.DIFFERS, "RQ forks a process for each job; here runs share a process, see executor='process'"
     )
     return found
+
+
+def _read_module(reference: str, timezone: str, found: Found) -> None:
+    registry = _registry_of_cron()
+    before = len(registry)
+    module = load(reference.partition(":")[0], "a module of RQ jobs")
+    functions = dict.fromkeys(value for value in vars(module).values() if _decorator_of(value) is not None)
+    for function in functions:
+        if name_function(function) not in {each.reference for each in found.tasks}:
+            _read_function(function, found)
+    for entry in _registry_of_cron()[before:]:
+        _read_entry(entry, timezone, found)
+
+
+def _registry_of_cron() -> list[Any]:
+    # Versions of RQ before 2.4 have no cron.
+    try:
+        return list(getattr(import_module("rq.cron"), "_job_data_registry", []))
+    except ImportError:
+        return []
 
 
 def _decorator_of(value: Any) -> Any:
@@ -86,7 +116,7 @@ def _read_function(function: Any, found: Found) -> None:
     if decorator.timeout is None:
         found.remark(subject, Verdict.DIFFERS, "RQ's default time-out is 180 s, here it is 300 s")
     found.remark(subject, Verdict.SAME, f"a task in queue {options['queue']}")
-    found.tasks.append(FoundTask(clean_name(function.__name__), name, options=options))
+    found.tasks.append(FoundTask(choose_task_name(function, name, found), name, options=options))
 
 
 def _read_retry(retry: Any) -> Any:
