@@ -1,7 +1,8 @@
 # One command each; everything is set up in .venv the first time.
 #
 #   make demo     see it run: a server, a ticker, two workers, one of which is killed  (DEMO_SECONDS=60 ends it by itself)
-#   make test     the tests
+#   make test     the tests, in three minutes
+#   make test-rest      what that leaves out: slow stories, more examples, the fake server for all; CI runs both
 #   make unit     those that need no server, in ten seconds
 #   make test-cluster   what runs on each kind of server, on a cluster
 #   make test-redis     the scripts and what reads the server, on Debian's Redis
@@ -24,7 +25,10 @@ ROLES := $(addprefix tests/integration/,control server store ticker worker)
 # A job every ten seconds keeps both workers busy for a few; a short lease lets the takeover be seen soon.
 DEMO := $(RUN)/jobistemer dev workers.quickstart:app --workers 2 --lease 3 --kill-worker-after 25
 
-.PHONY: demo test unit chaos test-cluster test-redis test-lowest browser lint docs bench bench-peers lock sbom clean
+# Without the compiled files each process of the tests would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test test-rest unit chaos test-cluster test-redis test-lowest browser lint docs bench bench-peers lock sbom clean
 
 # At a terminal the demo becomes the one foreground job, so that Ctrl-C reaches it alone and make ends with its exit code.
 demo: .venv/demo
@@ -35,7 +39,10 @@ demo: .venv/demo
 
 # Many tests wait for processes of their own, so twice as many at a time as a small machine has cores.
 test: .venv/dev
-	$(RUN)/pytest -m "not long and not browser" -n 4 --dist worksteal
+	JOBISTEMER_TEST_PART=first $(RUN)/pytest -m "not long" --ignore=tests/browser -n 4 --dist worksteal
+
+test-rest: .venv/dev
+	JOBISTEMER_TEST_PART=rest $(RUN)/pytest -m "not long" --ignore=tests/browser -n 4 --dist worksteal
 
 unit: .venv/dev
 	$(RUN)/pytest -m "not long" -n 2 tests/unit tests/test_budgets.py tests/test_prose.py

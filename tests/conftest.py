@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -17,30 +18,30 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.connection import Server
 from tests.support.clocks import FrozenClock
-from tests.support.servers import FAKE, VALKEY, available, empty_server, folder_of, is_clustered, running, shard_of_test
+from tests.support.parts import choose
+from tests.support.servers import available, empty_server, folder_of, is_clustered, running, shard_of_test
 
 Opening = Callable[[], Database]
 
 
+# What collecting leaves behind stays to the end: to look through it again and again is time lost.
+gc.disable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
-    """`-m behaviour` chooses what is run on each kind of server; some tests are thinned out on all but the embedded one."""
+    """Choose the tests of this part; `-m behaviour` chooses what is run on each kind of server."""
     for item in items:
         if "server_url" in getattr(item, "fixturenames", ()):
             item.add_marker("behaviour")
-    thinned = [item for item in items if _is_left_out(item)]
-    if thinned:
-        config.hook.pytest_deselected(items=thinned)
-        items[:] = [item for item in items if item not in set(thinned)]
+    chosen, others = choose(items)
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = chosen
 
 
-def _is_left_out(item: pytest.Item) -> bool:
-    """Whether a test marked `thinned(N)` is left out: other servers than Valkey run one of N of its numbers, each another."""
-    marker, call = item.get_closest_marker("thinned"), getattr(item, "callspec", None)
-    kind = call.params.get("server_url") if call else None
-    if marker is None or kind in (None, VALKEY):
-        return False
-    every = marker.args[0]
-    return call.params.get("number", 1) % every != (0 if kind == FAKE else 1)
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

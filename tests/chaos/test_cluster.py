@@ -20,7 +20,7 @@ from tests.support.clusters import LocalCluster, Node, running_cluster
 from tests.support.servers import SHARDS, cluster_binary, moving_whole
 from tests.support.shard_state import find_leaks
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 JOBS = 24
 HALF_WAY_S = 0.5

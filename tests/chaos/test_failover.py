@@ -17,7 +17,7 @@ from tests.chaos.sentinels import SentinelDeployment
 from tests.chaos.system import ChaosSystem, at_rest, running_system, wait_until
 from tests.support.shard_state import find_leaks
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 JOBS = 20
 GIVEN_UP_S = 7.0

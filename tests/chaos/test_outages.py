@@ -67,6 +67,7 @@ def test_an_outage_of_the_server_stops_nobody_and_loses_nothing_that_was_acknowl
         assert story.logged_faults() == []
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_for_longer_than_anybody_waits_loses_nothing(tmp_path):
     with running_system(tmp_path, JOBISTEMER_CHAOS_JOBS="20") as story:
         # Given everybody at work
@@ -93,6 +94,7 @@ def test_a_server_that_hangs_for_longer_than_anybody_waits_loses_nothing(tmp_pat
         assert story.logged_faults() == []
 
 
+@pytest.mark.slow
 def test_scripts_that_vanish_under_load_are_loaded_again(tmp_path):
     with running_system(tmp_path, JOBISTEMER_CHAOS_JOBS="20") as story:
         story.deploy()
@@ -140,6 +142,7 @@ def test_a_process_that_waits_for_a_server_ends_when_it_is_asked_to(tmp_path):
         story.server.start()
 
 
+@pytest.mark.slow
 def test_processes_that_are_stopped_while_the_server_hangs_leave_all_the_same(tmp_path):
     with running_system(tmp_path, JOBISTEMER_CHAOS_JOBS="2") as story:
         # Given a worker with a call that outlasts its grace period, and a ticker
@@ -169,6 +172,7 @@ def test_processes_that_are_stopped_while_the_server_hangs_leave_all_the_same(tm
         successor.kill()
 
 
+@pytest.mark.slow
 def test_sigterm_under_load_ends_with_zero_and_hands_back_what_was_not_started(tmp_path):
     with running_system(tmp_path, JOBISTEMER_CHAOS_JOBS="0") as story:
         # Given one worker with slow calls in its slots and others fetched ahead
@@ -198,6 +202,7 @@ def test_sigterm_under_load_ends_with_zero_and_hands_back_what_was_not_started(t
         assert find_leaks(database) == {}
 
 
+@pytest.mark.slow
 def test_a_second_sigterm_ends_a_worker_at_once_and_its_work_goes_back_without_using_up_an_attempt(tmp_path):
     with running_system(tmp_path, JOBISTEMER_CHAOS_JOBS="0") as story:
         producer = Jobistemer(story.server.url)

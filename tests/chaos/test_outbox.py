@@ -23,6 +23,7 @@ TRANSACTIONS = int(os.environ.get("JOBISTEMER_TEST_OUTBOX", "100"))
 SET_UP = "from tests.chaos.outbox_app import engine, metadata; metadata.create_all(engine)"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.process,
     pytest.mark.timeout(120 + TRANSACTIONS),
     pytest.mark.skipif(find_binaries() is None, reason="PostgreSQL is not installed; .ci/run installs it"),

@@ -25,7 +25,7 @@ from tests.chaos.system import ChaosSystem, at_rest, running_system, wait_until
 from tests.support.shard_state import find_leaks
 from tests.support.step_system import read_occurrences
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 OLD_COMMANDS = os.environ.get("JOBISTEMER_TEST_OLD_COMMANDS")
 
 

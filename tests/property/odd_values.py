@@ -17,15 +17,16 @@ from jobistemer import NO_RETRIES, Concurrency, Cron, Delays, Exponential, Inter
 from jobistemer.app.request import Debounce, Request, Throttle, Timing, Unique
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.schedules import Custom
+from tests.support.parts import examples
 
 # `make test` plays the same examples each time; JOBISTEMER_FUZZ=20 plays twenty times as many, chosen by chance.
 TIMES = int(os.environ.get("JOBISTEMER_FUZZ", "1"))
 
 
-def fuzz(examples: int) -> settings:
-    """Return the settings of a test with so many examples in `make test`."""
+def fuzz(full: int) -> settings:
+    """Return the settings of a test with so many examples in `make test-rest`."""
     return settings(
-        max_examples=examples * TIMES,
+        max_examples=examples(full) * TIMES,
         derandomize=TIMES == 1,
         deadline=None,
         suppress_health_check=list(HealthCheck),

@@ -16,6 +16,7 @@ from jobistemer.core.states import TERMINAL_OCCURRENCES
 from jobistemer.store.calls.job_versions import find_versions
 from tests.support.audit import audit_all
 from tests.support.clocks import FrozenClock
+from tests.support.parts import examples
 from tests.support.step_system import StepWorker, build_ticker, open_app, read_occurrences
 
 SCHEDULES = ("* * * * *", "*/7 * * * * *", "30 * * * * *", "0 9 * * *")
@@ -95,7 +96,7 @@ class Story:
         raise AssertionError(f"it does not come to rest: {self.database.client.zrange(self.database.keys.chores, 0, -1)}")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(STEPS, max_size=40))
 def test_no_order_of_changes_and_ticks_leaves_a_hole_or_a_double(steps):
     story = Story()

@@ -17,6 +17,7 @@ from jobistemer.store.actions.cancel import cancel_run
 from jobistemer.store.calls import limits
 from jobistemer.ticker.sweep import Sweeper
 from tests.support.clocks import FrozenClock
+from tests.support.parts import examples
 from tests.support.shard_state import find_leaks
 from tests.support.step_system import StepWorker, build_ticker, open_app
 
@@ -138,4 +139,4 @@ class Limits(RuleBasedStateMachine):
 
 
 TestLimits = Limits.TestCase
-TestLimits.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestLimits.settings = settings(max_examples=examples(25), stateful_step_count=25, deadline=None)

@@ -8,11 +8,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload
+from tests.support.for_each import for_each
+from tests.support.parts import examples
 from tests.support.payload_types import (
     BERLIN,
     PLACES,
@@ -52,9 +53,9 @@ TYPES = [
 SAME_IN_JSON = (int, float, str, type(None), bool)
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.words)
-def test_what_is_refused_says_where_it_is_and_what_to_do(row, place):
+@for_each([(row, place) for row in ROWS for place in PLACES], lambda case: f"{case[0].words} as {case[1]}")
+def test_what_is_refused_says_where_it_is_and_what_to_do(case):
+    row, place = case
     try:
         send(row, place)
     except InvalidPayload as error:
@@ -70,7 +71,7 @@ def test_all_four_words_of_the_table_occur_and_types_of_their_own_are_kept():
     assert words["kept"] > 300
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.sampled_from(TYPES), VALUES, st.sampled_from(PLACES))
 def test_a_value_comes_back_as_it_was_or_as_its_type_reads_it_or_is_refused(annotation, value, place):
     try:

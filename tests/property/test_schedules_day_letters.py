@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron
+from tests.support.parts import examples
 
-DEFINED = settings(max_examples=200, deadline=None)
+DEFINED = settings(max_examples=examples(200), deadline=None)
 DAY = timedelta(days=1)
 
 months = st.tuples(st.integers(1970, 2099), st.integers(1, 12))

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron, Interval, Once, parse_calendar, parse_schedule
 from jobistemer.core.schedules.zones import zone_of
+from tests.support.parts import examples
 
-FUZZ = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=examples(400), deadline=None, suppress_health_check=list(HealthCheck))
 MAX_CALLS = 12_000
 MAX_BYTES = 10_000_000
 

@@ -25,8 +25,9 @@ from jobistemer.core.schedules import (
 from tests.property.brute_force import ZONES
 from tests.property.expressions import DST, expressions
 from tests.property.wall_arithmetic import plus
+from tests.support.parts import examples
 
-LAWS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+LAWS = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 DAY = 86400
 
 moments = st.integers(DAY, 47_480 * DAY).map(lambda unix: datetime.fromtimestamp(unix, UTC))

@@ -14,8 +14,9 @@ from jobistemer.core.schedules import Cron
 from tests.property import brute_force
 from tests.property.brute_force import DAY, ZONES
 from tests.property.expressions import DST, expressions
+from tests.support.parts import examples
 
-SLOW = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=examples(120), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def cron(expression, zone, dst):
@@ -63,7 +64,7 @@ def test_minutes_around_a_clock_change_are_those_of_a_walk_of_the_clock(change, 
     agree(expression, zone, around, dst, reach=36 * 3600, step=60)
 
 
-@settings(SLOW, max_examples=40)
+@settings(SLOW, max_examples=examples(40))
 @given(clock_changes(), expressions(with_seconds=True), DST)
 def test_seconds_around_a_clock_change_are_those_of_a_walk_of_the_clock(change, expression, dst):
     zone, around = change
@@ -71,7 +72,7 @@ def test_seconds_around_a_clock_change_are_those_of_a_walk_of_the_clock(change, 
     agree(expression, zone, around, dst, reach=3600, step=1)
 
 
-@settings(SLOW, max_examples=40)
+@settings(SLOW, max_examples=examples(40))
 @given(st.sampled_from(ZONES), st.integers(brute_force.FIRST, brute_force.LAST // 60), expressions(), DST)
 def test_any_day_of_any_zone_is_that_of_a_walk_of_the_clock(zone, minute, expression, dst):
     around = minute * 60

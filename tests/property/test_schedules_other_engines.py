@@ -34,8 +34,9 @@ from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron
 from tests.property import brute_force
 from tests.property.expressions import expressions
+from tests.support.parts import examples
 
-SECOND_OPINIONS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+SECOND_OPINIONS = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 moments = st.integers(0, brute_force.LAST - brute_force.DAY * 3000).map(
     lambda unix: datetime(1970, 1, 2, tzinfo=UTC) + timedelta(seconds=unix)
 )

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import cache
 from html.parser import HTMLParser
+from threading import Thread
 from typing import Any
 
+import anyio
 import httpx2
+from anyio.from_thread import BlockingPortal
 from starlette.testclient import TestClient
 
 from jobistemer.core.errors import NotConnected
@@ -20,12 +25,27 @@ AT = "http://localhost:8787"
 _CSRF_TOKEN = re.compile(r'name="csrf" value="([\w-]{43})"')
 
 
+@cache
+def start_portal() -> BlockingPortal:
+    """Start the event loop of all browsers of this process; else each request starts a thread and a loop of its own."""
+    started: Future[BlockingPortal] = Future()
+
+    async def serve() -> None:
+        async with BlockingPortal() as portal:
+            started.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    Thread(target=anyio.run, args=(serve,), name="browsers of the tests", daemon=True).start()
+    return started.result()
+
+
 class DashboardClient:
     """A browser that keeps cookies, and follows the redirect after an action."""
 
     def __init__(self, namespace: Namespace, **settings: Any) -> None:
         self.application = make_application(namespace, DashboardSettings(**{"by": "ana", **settings}))
         self.client = TestClient(self.application, base_url=AT, follow_redirects=False)
+        self.client.portal = start_portal()
 
     def look(self, path: str, status: int = 200) -> str:
         """Load a page and return its text."""

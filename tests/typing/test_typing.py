@@ -42,6 +42,7 @@ def test_mypy_refuses_what_does_not_fit_and_nothing_else():
     assert refused == REFUSED, said
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_pyright_refuses_what_does_not_fit_and_nothing_else():
     assert shutil.which("pyright", path=str(Path(sys.executable).parent)), "pyright is part of the dev extra"

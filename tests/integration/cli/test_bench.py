@@ -29,6 +29,7 @@ def keys_in(url):
     return Namespace(url, "another").settings.ask("KEYS", "*")
 
 
+@pytest.mark.slow
 def test_it_measures_everything_and_leaves_nothing_behind(url, tmp_path):
     command = "from jobistemer.cli import main; main()"
     given = ["bench", "--url", url, "--seconds", "1", "--rate", "200", "--json"]
@@ -56,6 +57,7 @@ def test_it_measures_everything_and_leaves_nothing_behind(url, tmp_path):
     assert keys_in(url) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_and_leaves_nothing_behind(url, tmp_path, number):
     with Process("bench", "--url", url, "--seconds", "60", folder=tmp_path) as process:

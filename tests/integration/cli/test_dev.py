@@ -112,6 +112,7 @@ def test_a_signal_ends_all_processes_in_order(folder, number):
     assert re.search(r"\[ticker\] .* stopped", process.text)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_shown_and_replaced(folder):
     with dev(folder, "--workers", "1", "--lease", "1") as process:
         pid = int(process.says(r"worker [\w-]+\.(\d+)\.\w+ started")[1])
@@ -123,6 +124,7 @@ def test_a_worker_that_dies_is_shown_and_replaced(folder):
         nobody_is_left(process)
 
 
+@pytest.mark.slow
 def test_the_work_of_a_worker_killed_on_purpose_is_seen_to_be_taken_over(folder):
     with dev(folder, "--workers", "2", "-c", "1", "--lease", "1", "--kill-worker-after", "1") as process:
         victim = process.says(r">>> KILLED worker \d \(([\w.-]+)\) with SIGKILL: runs it had in flight: \d+")[1]
@@ -142,6 +144,7 @@ def test_when_it_is_killed_itself_its_children_end_all_the_same(folder):
         nobody_is_left(process)
 
 
+@pytest.mark.slow
 def test_the_dashboard_runs_also_where_its_port_is_taken(folder):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -172,6 +175,7 @@ def test_an_app_that_cannot_be_imported_ends_it_with_one_line(folder):
     assert line.startswith("Error: app 'app:app': importing app failed: ZeroDivisionError: division by zero")
 
 
+@pytest.mark.slow
 def test_another_server_can_be_used_and_is_left_running(folder, tmp_path):
     with running(VALKEY, tmp_path) as url, dev(folder, "--url", url, "--namespace", "shared") as process:
         process.says(r"every_second of \S+ completed")

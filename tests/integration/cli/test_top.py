@@ -87,6 +87,7 @@ def test_a_look_finds_what_waits_what_runs_and_what_failed(app, database):
     assert found.next_due > found.at_ms
 
 
+@pytest.mark.slow
 def test_a_look_costs_the_same_whatever_is_on_record_and_whatever_waits(app, database):
     worker = StepWorker(database, app)
 

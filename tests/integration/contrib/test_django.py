@@ -367,6 +367,7 @@ def test_the_dashboard_is_served_by_asgi_too_and_may_refuse_actions(app, admin_u
     assert show_dashboard(request, "actions/pause_queue", read_only=True).status_code == 403
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_commands_of_manage_py_run_the_roles_with_django_set_up(tmp_path):
     with running(VALKEY, tmp_path) as url:
@@ -395,6 +396,7 @@ def test_commands_of_manage_py_run_the_roles_with_django_set_up(tmp_path):
             assert "No such command 'nonsense'" in wrong.text
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.skipif(find_binaries() is None, reason="PostgreSQL is not installed; .ci/run installs it")
 @pytest.mark.skipif("DJANGO_TEST_POSTGRES" in os.environ, reason="this is that process")

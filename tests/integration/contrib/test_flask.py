@@ -168,7 +168,7 @@ def test_a_dashboard_without_a_check_of_users_is_refused(jobs):
         mount_dashboard(make_flask(), "/jobs", jobs, authorize="ann")
 
 
-
+@pytest.mark.slow
 @pytest.mark.process
 def test_commands_of_flask_deploy_and_run_workers_whose_processes_have_the_application_too(tmp_path):
     (tmp_path / "shop.py").write_text(textwrap.dedent(SHOP))

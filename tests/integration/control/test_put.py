@@ -123,6 +123,7 @@ def test_jobs_are_removed_by_prefix_and_an_empty_prefix_is_refused(app):
         app.control.remove_all("")
 
 
+@pytest.mark.slow
 @pytest.mark.thinned(2)
 def test_five_thousand_customers_have_schedules_of_their_own(app):
     for tenant in range(5_000):

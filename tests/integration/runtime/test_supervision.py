@@ -180,6 +180,7 @@ def waits(app: Jobistemer) -> bool:
     return any("b" in each["flags"] for each in app.namespace.shards[0].client.client_list())
 
 
+@pytest.mark.slow
 def test_a_change_of_the_code_is_run_by_fresh_processes(app, start, tmp_path):
     start("supervised:app", "--watch", "--processes", 2)
     before = workers(app, 2)
@@ -190,6 +191,7 @@ def test_a_change_of_the_code_is_run_by_fresh_processes(app, start, tmp_path):
     assert app.enqueue("version").result(timeout=10) == 22
 
 
+@pytest.mark.slow
 def test_a_worker_that_has_had_its_runs_makes_room_for_a_fresh_one(app, start):
     start("supervised:app", "-c", 1, "--processes", 1, "--max-runs", 1)
     pids = {app.enqueue("where").result(timeout=20)}
@@ -202,6 +204,7 @@ def test_a_worker_that_has_had_its_runs_makes_room_for_a_fresh_one(app, start):
     wait_until(three_have_worked, "two others have done the work")
 
 
+@pytest.mark.slow
 def test_a_worker_that_holds_too_much_memory_ends_in_order(app, start):
     worker = start("supervised:app", "--max-memory", 250)
     assert app.enqueue("hoards", {"mib": 300}).result(timeout=20) is None

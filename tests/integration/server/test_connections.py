@@ -99,6 +99,7 @@ def test_two_hundred_threads_wait_for_results_on_few_connections(app, url):
     assert count_connections(url) <= MAX_CONNECTIONS + 4
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_ten_thousand_coroutines_wait_for_results_on_twenty_connections(app, url):
     most = 0

@@ -106,6 +106,7 @@ def test_work_on_all_shards_goes_over_tls_for_threads_and_coroutines_also_while_
         wait_until(lambda: list_history(app.namespace.for_job(job), job), "the job has fired")
 
 
+@pytest.mark.slow
 def test_each_role_works_with_a_user_of_its_own_over_tls_also_while_a_slot_moves(cluster, options):
     def url(*roles: str) -> str:
         return create_user_on([node.client for node in cluster.nodes], cluster.url, "test", *roles)
@@ -148,6 +149,7 @@ def test_what_is_wrong_with_a_certificate_is_told_with_the_option_that_helps(clu
     assert "begins with rediss" in refusal(cluster.url.replace("rediss", "redis"), {})
 
 
+@pytest.mark.slow
 def test_nodes_that_announce_their_names_are_checked_by_name(tmp_path):
     # Given nodes whose certificates know them by name, which they announce
     made = Certificates(tmp_path, "localhost")

@@ -18,6 +18,7 @@ def at(text):
     return datetime.fromisoformat(text)
 
 
+@pytest.mark.slow
 def test_a_day_of_cron_is_run_minute_by_minute_with_full_records(app, jobs):
     jobs.at(EIGHT)
     ran_at = []

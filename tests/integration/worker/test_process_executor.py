@@ -286,6 +286,7 @@ def suspicious(url, log, namespace):
     return running_worker(url, log, APP, *arguments)
 
 
+@pytest.mark.slow
 def test_a_suspect_with_a_context_runs_in_a_process_with_its_context(url, tmp_path):
     own_app = Jobistemer(url, namespace="suspect", defaults=process_executor_app.app.defaults)
     with suspicious(url, tmp_path / "log", "suspect") as supervisor:
@@ -311,6 +312,7 @@ def test_a_reducer_that_kills_its_worker_dies_alone_the_second_time(url, tmp_pat
         assert supervisor.end() == 0
 
 
+@pytest.mark.slow
 def test_a_zombie_whose_process_has_ended_has_its_transaction_refused(url, tmp_path):
     # Given a worker that is stopped while its process runs a handler
     own_app, mark = Jobistemer(url, namespace="zombie", defaults=process_executor_app.app.defaults), tmp_path / "mark"

@@ -46,6 +46,7 @@ def ledger(folder):
     return Counter(path.read_text().splitlines()) if path.exists() else Counter()
 
 
+@pytest.mark.slow
 def test_at_every_kill_point_each_effect_is_there_once_unless_the_kill_fell_within_its_step(app, url, tmp_path):
     """I4, I5: the worker of each run is killed once, at another point of its handler; others go on with its runs."""
     lease = ("--lease", "1", "-c", "8")
@@ -74,6 +75,7 @@ def test_at_every_kill_point_each_effect_is_there_once_unless_the_kill_fell_with
         assert runs[point].record().crashes <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["long", "along"])
 def test_a_storm_of_restarts_repeats_no_step_and_uses_up_no_attempt(app, url, tmp_path, task):
     """Each worker is asked to end as soon as it has done something, again and again, until all runs have succeeded."""

@@ -234,6 +234,7 @@ def test_a_worker_killed_right_after_the_commit_leaves_it_applied_once(url):
     assert totals(app)[:2] == (2, {b"1"})
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_workers_killed_at_any_moment_apply_every_transaction_exactly_once(url):
     app = Jobistemer(url, namespace="test")

@@ -27,6 +27,7 @@ def ask(url, body=None):
         return answer.read().decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [UVICORN, GUNICORN], ids=["uvicorn", "gunicorn, loaded before the fork"])
 def test_two_processes_run_the_orders_show_their_progress_and_end_in_order(command, tmp_path):
     with running(VALKEY, tmp_path) as server:

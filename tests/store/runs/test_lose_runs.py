@@ -61,7 +61,8 @@ def test_a_hundred_runs_go_back_in_one_call_in_their_order_with_a_crash_on_recor
     assert [(each.message.run, each.attempt, each.crashes) for each in again] == [
         (f"run_{n}", 1, 1) for n in range(100)
     ]
-    assert {records(database)[f"run:run_{number}"]["attempt"] for number in range(100)} == {"1"}
+    found = records(database)
+    assert {found[f"run:run_{number}"]["attempt"] for number in range(100)} == {"1"}
     assert all(key.startswith(("run:", "stream:")) for key in find_leaks(database))
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
+from tests.support.for_each import for_each
 from tests.support.paths import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "jobistemer").rglob("*.py")])
@@ -13,7 +12,7 @@ ROOMS = "|".join(each.name for each in (ROOT / "jobistemer").iterdir() if each.i
 PATH = re.compile(rf"(?<![\w/.-])((?:jobistemer/)?(?:{ROOMS})|tests|lua|docs|benchmarks|workers)((?:/[a-z_0-9-]+)+\.(?:py|lua|md))\b")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@for_each(PAGES, lambda page: str(page.relative_to(ROOT)))
 def test_a_path_that_is_named_exists(page):
     named = {"".join(each) for each in PATH.findall(page.read_text(encoding="utf-8"))}
     places = (ROOT, ROOT / "jobistemer", page.parent)

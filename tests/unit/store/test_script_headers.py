@@ -10,6 +10,7 @@ import pytest
 
 from jobistemer.store.database import read_reply
 from jobistemer.store.scripts import LUA_FOLDER, Script, list_scripts, read_fragment, read_header, script
+from tests.support.for_each import for_each
 from tests.support.paths import ROOT
 
 TESTS = ROOT / "tests" / "store"
@@ -22,8 +23,8 @@ BINDING = re.compile(
 )
 FRAGMENTS = {path.stem: path for path in sorted((LUA_FOLDER / "fragments").glob("*.lua"))}
 
-every_fragment = pytest.mark.parametrize("name", FRAGMENTS)
-every_script = pytest.mark.parametrize("each", list_scripts(), ids=lambda each: each.name)
+every_fragment = for_each(FRAGMENTS)
+every_script = for_each(list_scripts(), lambda each: each.name)
 
 
 def source(each: Script) -> str:
