@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from jobistemer.app import project
 from jobistemer.runtime.log_limit import forget_logged
 from jobistemer.store import namespace as namespace_module
 from jobistemer.store.clock import Clock
@@ -53,6 +54,7 @@ def _traceless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     levels of loggers, and a cause that one test has logged is not held back in the next one.
     """
     forget_logged()
+    project._told.clear()
     loggers = [logging.getLogger(), logging.getLogger("jobistemer")]
     levels = [each.level for each in loggers]
     environment, modules = dict(os.environ), set(sys.modules)

@@ -233,7 +233,7 @@ def test_the_command_line_finds_it_too(url):
 
     triggered = told("job", "trigger", name)
     assert told("job", "show", name)["summary"]["name"] == name
-    assert [each["id"] for each in told("job", "history", name)] == [triggered["occurrence"]]
+    assert [each["id"] for each in told("job", "history", name)["occurrences"]] == [triggered["occurrence"]]
     assert told("audit", name)[0]["findings"] == []
     assert {each["level"] for each in told("doctor")["findings"] if each["check"] in ("homes", "keys")} == {"fine"}
     assert told("job", "remove", name)["removed"]
