@@ -224,15 +224,18 @@ def list_places(database: Database) -> list[str]:
 def list_pending(database: Database, where: str, consumer: str) -> Iterator[list[tuple[bytes, Delivery | None]]]:
     """Yield every entry of a place that is pending for a consumer, with its delivery; None when it cannot be read.
 
-    They come in pages of up to 500. Each entry is yielded once, whether or not the caller ends it, so that the
-    iteration has an end.
+    They come in pages of up to 500. Each is yielded once, whether or not the caller ends it: the iteration has an end.
     """
     stream, start = database.keys.stream(where), b"-"
     while pending := _read_pending_page(database, stream, start, consumer):
         entries = [item[0] for item in pending]
-        found = database.ask_all([("XRANGE", stream, entry, entry) for entry in entries])
-        listed = [(read or [(entry, None)])[0] for entry, read in zip(entries, found, strict=True)]
-        yield [(entry, delivery) for delivery, entry in read_deliveries(stream.encode(), listed)]
+        # Those that were read together stand together, so that one command has all or many of them.
+        known = dict(database.ask("XRANGE", stream, entries[0], entries[-1], "COUNT", len(entries)))
+        others = [("XRANGE", stream, entry, entry) for entry in entries if entry not in known]
+        found = database.ask_all(others) if others else []
+        known |= {read[0][0]: read[0][1] for read in found if read}
+        listed = read_deliveries(stream.encode(), [(entry, known.get(entry)) for entry in entries])
+        yield [(entry, delivery) for delivery, entry in listed]
         start = b"(" + entries[-1]
 
 

@@ -207,14 +207,15 @@ def test_the_run_with_the_most_crashes_goes_back_first_and_a_bystander_gets_no_f
     assert told == [(True, 2), (False, 1)]
 
 
-def test_a_takeover_that_broke_off_is_completed(app, database, clock):
+@pytest.mark.parametrize("after", [False, True])
+def test_a_takeover_that_broke_off_is_completed(app, database, clock, after):
     app.enqueue("note", {"text": "x"})
     dies(app, database, "victim")
     survivor = StepWorker(database, app, "survivor")
     clock.advance(LEASE_S + 1)
     survivor.beat()
 
-    with break_next(database, "ask_all", lambda: NotConnected("away")), pytest.raises(NotConnected):
+    with break_next(database, "call_all", lambda: NotConnected("away"), after), pytest.raises(NotConnected):
         survivor.beat()
     survivor.beat()
     survivor.work()
