@@ -55,6 +55,19 @@ class DeadLetters:
                 if handler in {"", letter.message.handler} and of_job and error in letter.run.error:
                     yield letter
 
+    def search(
+        self, task: str = "", error: str = "", *, since_ms: int = 0, most: int = 5_000
+    ) -> tuple[list[DeadRun], bool]:
+        """Return the dead letters of a task with a text in their error, whatever its case, the latest first.
+
+        since_ms: only those that died then (Unix ms) or later. most: how many of the latest are looked at.
+        The second value is true when all of them were looked at.
+        """
+        check_whole("most", most, 1, MAX_LIMIT, InvalidInput)
+        found, wanted = dead_letters.list_dead(self._namespace.shards, 0, most), error.casefold()
+        recent = [each for each in found if each.run.ended_at >= since_ms and task in {"", each.message.handler}]
+        return [each for each in recent if wanted in each.run.error.casefold()], len(found) < most
+
     def find(self, run_id: str) -> DeadRun:
         """Return the dead letter of a run. Raises NotFound."""
         return self._locate(run_id)[1]
@@ -102,6 +115,7 @@ class DeadLetters:
 
     page_async = twin(page)
     count_async = twin(count)
+    search_async = twin(search)
     all_async = twin_iterator(all)  # noqa: A003 - the method of this class is meant
     find_async = twin(find)
     replay_async = twin(replay)

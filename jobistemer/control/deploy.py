@@ -122,8 +122,7 @@ def _are_registered(
 ) -> bool:
     """Return whether nothing of these jobs has to be written."""
     return all(
-        is_registered(stored, job, owner)
-        for job, stored in zip(declared, registered, strict=True)
+        is_registered(stored, job, owner) for job, stored in zip(declared, registered, strict=True)
     ) and None not in find_due_marks(database, [each.id for each in declared])
 
 

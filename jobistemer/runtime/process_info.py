@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import socket
+import time
 from pathlib import Path
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -38,3 +39,20 @@ def read_memory_mib(pid: int) -> float:
     except (OSError, ValueError, IndexError):
         return 0.0
     return resident * _PAGE_BYTES / 2**20
+
+
+class ProcessUsage:
+    """The memory of this process and its share of one processor, since the last look a second or more ago."""
+
+    def __init__(self) -> None:
+        self._looked_at, self._used_s = time.monotonic(), time.process_time()
+        self._seen: dict[str, float] = {}
+
+    def read(self) -> dict[str, float]:
+        """Return `memory_mib` and `cpu_percent`; without children, and none of them before the first second."""
+        now, used_s = time.monotonic(), time.process_time()
+        if now - self._looked_at >= 1.0:
+            share = 100 * (used_s - self._used_s) / (now - self._looked_at)
+            self._seen = {"memory_mib": round(read_memory_mib(os.getpid()), 1), "cpu_percent": round(share, 1)}
+            self._looked_at, self._used_s = now, used_s
+        return self._seen

@@ -70,9 +70,7 @@ def _replay_dead(namespace: Namespace, by: str, target: Target) -> TopAction:
 
 def _cancel_run(namespace: Namespace, by: str, target: Target) -> TopAction:
     run = target.id
-    return TopAction(
-        f"cancel {run}", lambda: CANCEL_MESSAGES[cancel_run(namespace, run, f"by {by}", by)].format(run), "{}"
-    )
+    return TopAction(f"cancel {run}", lambda: CANCEL_MESSAGES[cancel_run(namespace, run, by=by)].format(run), "{}")
 
 
 def _quiet_worker(namespace: Namespace, by: str, target: Target) -> TopAction:

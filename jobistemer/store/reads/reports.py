@@ -39,10 +39,11 @@ def _read_task(database: Database, occurrence: str, job: Job, task: Task) -> Tas
     if record is None:
         return TaskRecords(run, None)
     attempts = tuple(records.find_attempts(database, record))
-    return TaskRecords(run, record, attempts, _read_group(database, groups.find_successor(database, run)))
+    return TaskRecords(run, record, attempts, read_group(database, groups.find_successor(database, run)))
 
 
-def _read_group(database: Database, group: str) -> GroupReport | None:
+def read_group(database: Database, group: str) -> GroupReport | None:
+    """Return the progress of a group and the run of its reducer; None when there is no group (any more)."""
     state = groups.find_group(database, group)
     if state is None:
         return None

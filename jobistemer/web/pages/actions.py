@@ -14,11 +14,10 @@ from starlette.responses import RedirectResponse, Response
 from jobistemer.core import ids
 from jobistemer.web.security.middleware import is_same_origin
 from jobistemer.web.security.visit import get_visit
-from jobistemer.web.shared.actions import ACTIONS, Action, ActionRequest
+from jobistemer.web.shared.actions import ACTIONS, MAX_TARGETS, Action, ActionRequest
 from jobistemer.web.shared.dashboard import FLASH_LIFETIME_S, Dashboard, get_dashboard
 from jobistemer.web.shared.forms import FormValues, first_value, local_path, read_form
 
-MAX_TARGETS = 100
 MAX_FLASH_LENGTH = 1_000
 
 

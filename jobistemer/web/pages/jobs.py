@@ -24,6 +24,7 @@ from jobistemer.core.schedules import describe
 from jobistemer.store.database import Database
 from jobistemer.store.reads import jobs, records
 from jobistemer.store.reads.job_states import JobState
+from jobistemer.web.charts.graph import draw_graph, nodes_of_job
 from jobistemer.web.charts.timeline import HistoryItem, build_timeline
 from jobistemer.web.pages.overview import BAD_OUTCOMES
 from jobistemer.web.shared.dashboard import get_dashboard
@@ -144,6 +145,7 @@ def job_page(request: Request) -> Response:
         page=page,
         items=items,
         timeline=build_timeline(items, now_ms),
+        graph=draw_graph(nodes_of_job(job)),
         versions=_version_rows(control.versions(name)),
         changes=control.log(name, MAX_CHANGES),
     )

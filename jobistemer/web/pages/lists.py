@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from jobistemer.control.changes import ChangeList
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.quarantine import Quarantine
-from jobistemer.store.actions import dead_letters
+from jobistemer.core.reads.summaries import DeadRun
+from jobistemer.core.text import first_line
 from jobistemer.store.calls import holds
 from jobistemer.store.keys import FRONT
 from jobistemer.store.reads import queues
 from jobistemer.store.reads.limited_runs import read_limit_use
-from jobistemer.store.reads.queues_snapshot import snapshot_queues
+from jobistemer.store.reads.queues_snapshot import InFlightRun, snapshot_queues
+from jobistemer.web.shared.actions import MAX_TARGETS
 from jobistemer.web.shared.dashboard import get_dashboard
 from jobistemer.web.shared.pagination import read_page
 
 CHANGES_PER_PAGE, DEAD_LETTERS_PER_PAGE, QUARANTINED_PER_PAGE = 50, 50, 50
+SINCE_MS: Final = {"1h": 3_600_000, "24h": 86_400_000, "7d": 604_800_000}
+"""How long ago a dead letter may have died, by the words of the filter."""
+MAX_CHIPS, MAX_CAUSE = 6, 80
+MAX_LOOKED_AT, MAX_COUNTED = 5_000, 500
+"""Among so many of the latest dead letters those are looked for that are asked for; tasks and causes are counted."""
+MAX_RUNNING, MAX_RUNNING_SHOWN = 500, 5
+"""So many runs in flight are looked at, and so many are shown of each worker, those that run for longest."""
 
 
 def queues_page(request: Request) -> Response:
@@ -39,10 +53,45 @@ def queues_page(request: Request) -> Response:
 
 
 def dead_letters_page(request: Request) -> Response:
-    """Render the runs that are out of attempts, the latest first."""
+    """Render the runs that are out of attempts, the latest first: all, or those of a task, an error and a time."""
     dashboard = get_dashboard(request)
-    page = read_page(request, DEAD_LETTERS_PER_PAGE, DeadLetters(dashboard.namespace).page)
-    return dashboard.render_page(request, "dead.html", page=page, total=dead_letters.count_dead(dashboard.shards))
+    letters, now_ms = DeadLetters(dashboard.namespace), dashboard.shards[0].read_clock()
+    task, error, since = (request.query_params.get(each, "").strip() for each in ("task", "q", "since"))
+    # Without a filter any letter can be paged to; with one, those among the latest that were looked at.
+    is_filtered = bool(task or error or since in SINCE_MS)
+    since_ms = now_ms - SINCE_MS[since] if since in SINCE_MS else 0
+    looked_at = MAX_LOOKED_AT if is_filtered else MAX_COUNTED
+    found, all_seen = letters.search(task, error, since_ms=since_ms, most=looked_at)
+    chosen = request.query_params.get("choose") == "all"
+    size = MAX_TARGETS if chosen else DEAD_LETTERS_PER_PAGE
+    page = read_page(request, size, lambda at, most: found[at : at + most] if is_filtered else letters.page(at, most))
+    return dashboard.render(
+        request,
+        "dead.html",
+        now_ms=now_ms,
+        page=page,
+        total=letters.count(),
+        found=len(found) if is_filtered else letters.count(),
+        all_seen=all_seen or not is_filtered,
+        filter={"task": task, "q": error, "since": since},
+        chosen=chosen,
+        most=MAX_TARGETS,
+        tasks=Counter(each.message.handler for each in found).most_common(MAX_CHIPS),
+        causes=_count_causes(found),
+    )
+
+
+def _count_causes(found: Sequence[DeadRun]) -> list[tuple[str, int]]:
+    """Count errors by their beginnings, up to the first word that may differ between calls; leave single ones out."""
+    causes = Counter(_begin_of(first_line(each.run.error)) for each in found)
+    return [(cause, count) for cause, count in causes.most_common(MAX_CHIPS) if cause and count > 1]
+
+
+def _begin_of(error: str) -> str:
+    # An id, an address or a number differs; the type of the error and a status such as 502 stand at the beginning.
+    words = error[:MAX_CAUSE].split(" ")
+    end = next((at for at, word in enumerate(words) if at > 1 and re.search(r"[\d@'\"]", word)), len(words))
+    return " ".join(words[:end])
 
 
 def quarantine_page(request: Request) -> Response:
@@ -61,9 +110,17 @@ def changes_page(request: Request) -> Response:
 
 
 def workers_page(request: Request) -> Response:
-    """Render the workers and tickers with their last beat."""
+    """Render the workers with what they run, and the tickers, with their last beat."""
     dashboard = get_dashboard(request)
     shards = dashboard.shards
+    running: defaultdict[str, list[InFlightRun]] = defaultdict(list)
+    for each in snapshot_queues(shards, MAX_RUNNING)[1]:
+        running[each.worker].append(each)
     return dashboard.render_page(
-        request, "workers.html", workers=queues.list_workers(shards), tickers=queues.list_tickers(shards)
+        request,
+        "workers.html",
+        workers=queues.list_workers(shards),
+        tickers=queues.list_tickers(shards),
+        running=running,
+        most=MAX_RUNNING_SHOWN,
     )

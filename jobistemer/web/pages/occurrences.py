@@ -16,11 +16,13 @@ from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord
 from jobistemer.core.runs.report import Report
 from jobistemer.core.states import TERMINAL_OCCURRENCES
 from jobistemer.store.calls import attempt_log
+from jobistemer.store.calls.jobs import find_version
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records
 from jobistemer.store.reads.durable.steps import list_steps_of_runs
 from jobistemer.store.reads.reports import read_report
 from jobistemer.web.charts.gantt import build_report_gantt
+from jobistemer.web.charts.graph import draw_graph, nodes_of_report
 from jobistemer.web.shared.dashboard import get_dashboard
 
 MAX_LOGS, MAX_LINES = 12, 20
@@ -50,7 +52,7 @@ def occurrence_page(request: Request) -> Response:
     """Render one occurrence. Raises UnknownOccurrence."""
     dashboard = get_dashboard(request)
     database, record, report = _find_occurrence(dashboard.shards, request.path_params["occurrence"])
-    now_ms = database.read_clock()
+    now_ms, job = database.read_clock(), find_version(database, record.job, record.version)
     return dashboard.render(
         request,
         "occurrence.html",
@@ -61,6 +63,7 @@ def occurrence_page(request: Request) -> Response:
         reason=_explain(dashboard.shards, record),
         is_over=record.state in TERMINAL_OCCURRENCES,
         chart=build_report_gantt(report, list_steps_of_runs(database, [task.run for task in report.tasks]), now_ms),
+        graph=draw_graph(nodes_of_report(report, job)) if job else None,
         failures=_find_failures(report)[-MAX_ERRORS:],
         logs=list(_read_logs(database, report)),
     )

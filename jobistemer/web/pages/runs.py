@@ -15,6 +15,7 @@ from jobistemer.core.runs.records import AttemptRecord, RunRecord
 from jobistemer.core.states import RETRYABLE_RUNS, TERMINAL_RUNS, RunState
 from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import attempt_log
+from jobistemer.store.calls.groups import group_ids
 from jobistemer.store.database import Database
 from jobistemer.store.reads import entries, jobs, queues, records
 from jobistemer.store.reads.durable.questions import find_question
@@ -22,13 +23,15 @@ from jobistemer.store.reads.durable.steps import list_signals, list_steps
 from jobistemer.store.reads.ended_runs import ENDED_STATES, MAX_KEPT, list_ended_runs
 from jobistemer.store.reads.entries import find_current_message
 from jobistemer.store.reads.limited_runs import list_limited_runs
+from jobistemer.store.reads.reports import read_group
 from jobistemer.web.charts.gantt import build_attempts_gantt
+from jobistemer.web.charts.graph import Drawing, Node, draw_graph, node_of_group
 from jobistemer.web.pages.questions import build_form
 from jobistemer.web.shared.dashboard import get_dashboard
 from jobistemer.web.shared.pagination import read_page
 
 MAX_ENTRIES, MAX_DELAYED, MAX_LIMITED = 50, 30, 30
-MAX_ATTEMPTS, MAX_LOGS, MAX_LINES = 100, 5, 200
+MAX_ATTEMPTS, MAX_LOGS, MAX_LINES, MAX_GROUPS = 100, 5, 200, 20
 """The last so many attempts are shown; of the last so many of them the log, with its last so many lines."""
 _ENTRY_ID: Final = re.compile(r"\d{1,20}-\d{1,20}", re.ASCII)
 
@@ -108,12 +111,27 @@ def run_page(request: Request) -> Response:
         signals=list_signals(database, run_id),
         chart=build_attempts_gantt(run, attempts, steps, now_ms),
         logs=_read_logs(database, attempts),
+        graph=_draw_groups(database, run),
     )
 
 
 def find_message(database: Database, run: RunRecord) -> Message | None:
     """Return the message of a run; None when none is kept, as of a run that has succeeded."""
     return records.find_message(database, run.id) if run.state in TERMINAL_RUNS else find_current_message(database, run)
+
+
+def _draw_groups(database: Database, run: RunRecord) -> Drawing | None:
+    """Draw the runs that a run has mapped, group by group, and the reducer of each group."""
+    nodes = [Node(run.handler, state=str(run.state))]
+    for number, group in enumerate(group_ids(run.id, min(run.maps, MAX_GROUPS)), 1):
+        found = read_group(database, group)
+        if found is not None:
+            which = f"{number}: " if run.maps > 1 else ""
+            mapped = node_of_group(run.handler, found, f"{which}{found.total:,} runs")
+            nodes.append(mapped._replace(link=""))
+            if mapped.link:
+                nodes.append(Node(f"{which}reducer", (mapped.name,), found.state, link=mapped.link))
+    return draw_graph(nodes)
 
 
 def _read_logs(

@@ -23,6 +23,8 @@ from jobistemer.core.errors import InvalidInput, JobistemerError
 from jobistemer.core.text import CANCEL_MESSAGES
 from jobistemer.store.namespace import Namespace
 
+MAX_TARGETS: Final = 500
+"""How many things one action may be about."""
 MAX_NOTE_LENGTH: Final = 200
 MAX_PAUSE_MINUTES: Final = 366 * 24 * 60
 
@@ -82,9 +84,7 @@ def _trigger_job(namespace: Namespace, request: ActionRequest) -> str:
 
 
 def _cancel_occurrence(namespace: Namespace, request: ActionRequest) -> str:
-    return CANCEL_MESSAGES[cancel_occurrence(namespace, request.target, f"by {request.by}", request.by)].format(
-        request.target
-    )
+    return CANCEL_MESSAGES[cancel_occurrence(namespace, request.target, by=request.by)].format(request.target)
 
 
 def _replay_occurrence(namespace: Namespace, request: ActionRequest) -> str:
@@ -94,7 +94,7 @@ def _replay_occurrence(namespace: Namespace, request: ActionRequest) -> str:
 
 
 def _cancel_run(namespace: Namespace, request: ActionRequest) -> str:
-    return CANCEL_MESSAGES[cancel_run(namespace, request.target, f"by {request.by}", request.by)].format(request.target)
+    return CANCEL_MESSAGES[cancel_run(namespace, request.target, by=request.by)].format(request.target)
 
 
 def _replay_dead(namespace: Namespace, request: ActionRequest) -> str:

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 MAX_BYTES = 64 * 1024
-MAX_FIELDS = 500
+MAX_FIELDS = 520
 
 FormValues = dict[str, list[str]]
 

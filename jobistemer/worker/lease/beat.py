@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from jobistemer.control.put_aside import mend_types, put_aside_and_log
+from jobistemer.runtime.process_info import ProcessUsage
 from jobistemer.store.calls import groups, heartbeats, streams
 from jobistemer.store.calls.heartbeats import BeatReply
 from jobistemer.store.continuity import Beat
@@ -29,6 +30,8 @@ READY_MARGIN_S = 2.0
 """Seconds beyond two beats after which a worker that has not beaten counts as not ready."""
 
 log = logging.getLogger("jobistemer.worker")
+_USAGE = ProcessUsage()
+"""Of the process, whose beats at all shards tell the same."""
 
 
 class Beater:
@@ -166,4 +169,4 @@ class Beater:
         fixed = {"queues": settings.queues, "concurrency": settings.concurrency, "lease_s": settings.lease_s}
         quiet = self._shutdown.quiet.is_set() or self._shutdown.requested.is_set()
         told = {"quiet": quiet, "near_timeout": self._attempts.long_attempts.list()}
-        return msgspec.json.encode({**self._status, **fixed, **told, **self._counts()})
+        return msgspec.json.encode({**self._status, **fixed, **told, **_USAGE.read(), **self._counts()})

@@ -308,3 +308,95 @@ def test_a_job_that_has_ended_itself_is_shown_as_ended_without_next_instants(app
     overview = HtmlPage(visitor.look("/")).text
     assert "ended by its task" not in overview
     assert "1 paused job" not in overview
+
+
+def die(app, task, error):
+    run = app.enqueue(task, queue="deadly", retry=NO_RETRIES).id
+    finish(shard_of(app), build_ended(fetch_one(shard_of(app), where="deadly:5"), "failed", error=error))
+    return run
+
+
+@pytest.fixture
+def letters(app):
+    @app.task(retry=NO_RETRIES)
+    def sends(): ...
+
+    @app.task(retry=NO_RETRIES)
+    def pays(): ...
+
+    found = [die(app, "sends", f"ConnectionError: 502 for customer {number}") for number in range(3)]
+    return [*found, die(app, "pays", "ValueError: no such customer")]
+
+
+def listed(page):
+    return re.findall(r'class="name"><a href="/runs/(run_[0-9a-f-]+)"', page)
+
+
+def test_dead_letters_are_filtered_by_task_error_and_time_with_counts_of_tasks_and_causes(visitor, app, letters):
+    sends, pays = letters[:3], letters[3:]
+    assert set(listed(visitor.look("/dead?task=sends"))) == set(sends)
+    assert set(listed(visitor.look("/dead?q=NO+SUCH"))) == set(pays)
+    assert set(listed(visitor.look("/dead?task=pays&since=1h"))) == set(pays)
+    assert re.search(r"Dead letters\s+3 of 4", HtmlPage(visitor.look("/dead?task=sends&q=502")).text)
+    assert re.search(r"ConnectionError: 502 for customer\s+3", HtmlPage(visitor.look("/dead")).text)
+    assert "No dead letter is like that" in visitor.look("/dead?q=nothing+like+this")
+    shard_of(app).ask("HSET", shard_of(app).keys.run(sends[0]), "ended_at", 1)
+    assert set(listed(visitor.look("/dead?task=sends&since=24h"))) == set(sends[1:])
+
+
+def test_all_dead_letters_of_a_filter_are_chosen_with_one_click(visitor, app, letters):
+    page = visitor.look("/dead?task=sends&choose=all")
+    assert len(re.findall(r'name="target" value="run_[0-9a-f-]+" checked', page)) == 3
+    assert " checked" not in visitor.look("/dead?task=sends")
+    assert "3 replayed" in visitor.press("replay-dead", *listed(page))
+    assert {each.run.id for each in app.dead.page()} == set(letters[3:])
+
+
+def test_what_was_not_looked_at_makes_the_number_a_lower_bound(visitor, app, letters, monkeypatch):
+    monkeypatch.setattr("jobistemer.web.pages.lists.MAX_LOOKED_AT", 2)
+    assert re.search(r"Dead letters\s+≥ \d of 4", HtmlPage(visitor.look("/dead?q=customer")).text)
+
+
+def test_workers_show_what_they_run_their_memory_and_their_share_of_a_processor(visitor, app):
+    @app.task
+    def renders(): ...
+
+    runs = [app.enqueue("renders", queue="pictures").id for _ in range(7)]
+    fetch(shard_of(app), "alice", "pictures:5")
+    record_beat(shard_of(app), "alice", memory_mib=48.2, cpu_percent=97.4)
+    page = visitor.look("/workers")
+    text = " ".join(HtmlPage(page).text.split())
+    assert ("48 MiB" in text, "97 %" in text, "and 2 more" in text) == (True, True, True)
+    assert len([run for run in runs if f'href="/runs/{run}"' in page]) == 5
+    record_beat(shard_of(app), "alice")
+    assert "MiB" not in HtmlPage(visitor.look("/workers")).text
+
+
+def test_a_graph_is_drawn_with_the_states_of_its_tasks_and_a_fan_out_with_its_progress(visitor, app):
+    @app.task
+    def child(n: int) -> None: ...
+
+    @app.task
+    def maps(ctx: Context):
+        return ctx.map("child", range(3))
+
+    graph = app.job("0 0 1 1 *", name="drawn")
+
+    @graph.task
+    def first() -> None: ...
+
+    @graph.task(after=[first])
+    def second() -> None: ...
+
+    app.deploy()
+    run = app.enqueue("maps").id
+    occurrence, _ = app.control.trigger("drawn")
+    drain_queues(app)
+    for path, words in {
+        "/jobs/drawn": ["first", "second"],
+        f"/occurrences/{occurrence}": ["first", "second", "succeeded"],
+        f"/runs/{run}": ["maps", "3 runs", "3 of 3", "reducer"],
+    }.items():
+        (picture,) = re.findall(r'<svg class="graph".*?</svg>', visitor.look(path), re.DOTALL)
+        assert [word for word in words if word not in picture] == []
+        assert picture.count("<path") == picture.count("<rect x") - 1

@@ -70,7 +70,7 @@ def test_a_job_is_shown_with_its_schedule_in_words_its_next_instants_and_its_his
 
 def test_an_occurrence_is_shown_with_a_bar_for_each_attempt_its_errors_and_its_log(visitor, ids):
     page = visitor.look(f"/occurrences/{ids['etl']}")
-    bars = [each["class"] for each in HtmlPage(page).named("rect") if "bar" in str(each["class"])]
+    bars = [each["class"] for each in HtmlPage(page).named("rect") if "bar" in str(each.get("class"))]
     assert sorted(bars) == ["bar bad", "bar bad", "bar good", "bar good"]
     text = HtmlPage(page).text
     assert "succeeded · " in text
