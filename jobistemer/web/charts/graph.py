@@ -129,15 +129,18 @@ def _add_bends(layers: list[list[Node]]) -> None:
     at = {node.name: number for number, layer in enumerate(layers) for node in layer}
     for number, layer in enumerate(layers):
         for row, node in enumerate(layer):
-            after = []
-            for name in node.after:
-                before = name
-                for passed in range(at.get(name, number) + 1, number):
-                    bend = Node(f"{name} → {node.name} {passed}", (before,), is_bend=True)
-                    layers[passed].append(bend)
-                    before = bend.name
-                after.append(before)
+            after = [_lead(layers, name, node.name, at.get(name, number), number) for name in node.after]
             layer[row] = node._replace(after=tuple(after))
+
+
+def _lead(layers: list[list[Node]], before: str, to: str, first: int, last: int) -> str:
+    """Add the bends between two layers; return the name of the last one, or `before` when there are none."""
+    name = before
+    for passed in range(first + 1, last):
+        bend = Node(f"{before} → {to} {passed}", (name,), is_bend=True)
+        layers[passed].append(bend)
+        name = bend.name
+    return name
 
 
 def _order(layers: list[list[Node]], by_name: Mapping[str, Node]) -> list[list[Node]]:

@@ -148,6 +148,7 @@ def job_page(request: Request) -> Response:
         graph=draw_graph(nodes_of_job(job)),
         versions=_version_rows(control.versions(name)),
         changes=control.log(name, MAX_CHANGES),
+        totals=(jobs.count_history(database, job.id), jobs.count_job_changes(database, job.id)),
     )
 
 

@@ -105,8 +105,9 @@ def quarantine_page(request: Request) -> Response:
 def changes_page(request: Request) -> Response:
     """Render what people have changed, the latest first."""
     dashboard = get_dashboard(request)
-    page = read_page(request, CHANGES_PER_PAGE, ChangeList(dashboard.namespace).list)
-    return dashboard.render_page(request, "changes.html", page=page)
+    changes = ChangeList(dashboard.namespace)
+    page = read_page(request, CHANGES_PER_PAGE, changes.list)
+    return dashboard.render_page(request, "changes.html", page=page, total=changes.count())
 
 
 def workers_page(request: Request) -> Response:

@@ -400,3 +400,20 @@ def test_a_graph_is_drawn_with_the_states_of_its_tasks_and_a_fan_out_with_its_pr
         (picture,) = re.findall(r'<svg class="graph".*?</svg>', visitor.look(path), re.DOTALL)
         assert [word for word in words if word not in picture] == []
         assert picture.count("<path") == picture.count("<rect x") - 1
+
+
+def test_every_list_says_how_many_there_are_in_all(visitor, app, ids, monkeypatch):
+    monkeypatch.setattr("jobistemer.web.pages.runs.MAX_DELAYED", 1)
+    monkeypatch.setattr("jobistemer.web.pages.jobs.MAX_CHANGES", 1)
+    monkeypatch.setattr("jobistemer.store.reads.queues._MAX_COUNTED", 1)
+    app.control.pause("hostile")
+    app.control.resume("hostile")
+    for _ in range(3):
+        app.enqueue("send_email", {"to": "x"}, queue="slow", delay=3600)
+    words = {path: " ".join(HtmlPage(visitor.look(path)).text.split()) for path in ("/runs", "/queues", "/changes", "/jobs/hostile")}
+    assert re.search(r"choose a queue to page through all; \d+ in all", words["/runs"])
+    assert re.search(r"Delayed \d+, the next 1; all: jobistemer run list --state delayed", words["/runs"])
+    assert "≥ 1" in words["/queues"]
+    assert re.search(r"Changes 2 by people", words["/changes"])
+    assert re.search(r"Who did what the latest 1 of \d+; all: jobistemer job log", words["/jobs/hostile"])
+    assert re.search(r"History \d+ ", words["/jobs/hostile"])
