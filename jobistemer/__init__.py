@@ -49,6 +49,7 @@ from jobistemer.core.errors import (
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.control_errors import Done, Fail, Retry, Snooze
 from jobistemer.core.handlers.dependencies import Depends
+from jobistemer.core.handlers.reminders import Reminder
 from jobistemer.core.jobs.alert import Alert
 from jobistemer.core.jobs.limits import Concurrency, Rate
 from jobistemer.core.jobs.options import Options
@@ -139,6 +140,7 @@ __all__ = [
     "PayloadTooLarge",
     "QueueClosed",
     "Rate",
+    "Reminder",
     "Report",
     "Request",
     "ResultTimeout",

@@ -26,7 +26,7 @@ from jobistemer.testing import Jobs, under_test
 from tests.property.odd_values import ODD, fuzz, odd, plain
 
 policies = st.dictionaries(st.sampled_from(sorted(_POLICY_NAMES | _OPTION_NAMES | {"timezone"})), odd, min_size=1, max_size=2)
-options = st.dictionaries(st.sampled_from(sorted(_OPTION_NAMES | {"retry_on", "no_retry_on", "name"})), odd, min_size=1, max_size=2)
+options = st.dictionaries(st.sampled_from(sorted(_OPTION_NAMES | {"retry_on", "no_retry_on", "signals", "name"})), odd, min_size=1, max_size=2)
 call_options = st.dictionaries(st.sampled_from(sorted(_KNOWN_OPTIONS)), odd, max_size=2)
 several = st.lists(odd, max_size=3)
 COMMANDS = ["SET", "INCRBY", "HSET", "SADD", "ZADD", "PEXPIRE", "LTRIM", "DEL", "EVAL", 5]

@@ -12,6 +12,7 @@ import msgspec
 from jobistemer.core.durations import Seconds
 from jobistemer.core.errors import InvalidStep
 from jobistemer.core.handlers import wait_flows
+from jobistemer.core.handlers.reminders import OnRemind, read_reminders
 from jobistemer.core.handlers.step_flows import StepFlows, pop_options
 from jobistemer.core.handlers.step_host import AsyncStepHost, Flow, StepUpdate, run_flow, run_flow_async
 from jobistemer.core.handlers.step_journal import CURRENT_STEP, RunningStep
@@ -189,6 +190,8 @@ class DurableMethods:
         key: str | int | None = None,
         ask: str = "",
         by: Iterable[str] = (),
+        remind: Seconds | Iterable[Seconds] | None = None,
+        on_remind: OnRemind | None = None,
     ) -> R | None: ...
     @overload
     def wait_for(
@@ -199,6 +202,8 @@ class DurableMethods:
         key: str | int | None = None,
         ask: str = "",
         by: Iterable[str] = (),
+        remind: Seconds | Iterable[Seconds] | None = None,
+        on_remind: OnRemind | None = None,
     ) -> Any: ...
     def wait_for(
         self,
@@ -209,6 +214,8 @@ class DurableMethods:
         key: str | int | None = None,
         ask: str = "",
         by: Iterable[str] = (),
+        remind: Seconds | Iterable[Seconds] | None = None,
+        on_remind: OnRemind | None = None,
     ) -> Any:
         """Wait for a signal that `app.signal` sends to this run, without a slot, and return its value.
 
@@ -216,9 +223,10 @@ class DurableMethods:
         the wait ends after ten years. A signal that came before is kept, and the first one that came is taken.
         ask: a question to people, which the dashboard shows with a form for the fields of the type; `{parameter}` in it
         stands for an argument of the call. by: the names of those who may answer there, by default everybody.
-        Raises InvalidStep.
+        remind: after each such duration without an answer, at most twenty times, or after each of a list, on_remind is
+        called with a Reminder. Without a function the reminder is a warning in the log. Raises InvalidStep.
         """
-        steps, wanted = self.tools.steps, wait_flows.Wanted(of_type, ask, by)
+        steps, wanted = self.tools.steps, wait_flows.Wanted(of_type, ask, by, read_reminders(remind, on_remind))
         return steps.run(wait_flows.wait_for(steps.flows, name, _build_decoder(of_type), timeout, key, wanted))
 
     async def wait_for_async(
@@ -230,9 +238,11 @@ class DurableMethods:
         key: str | int | None = None,
         ask: str = "",
         by: Iterable[str] = (),
+        remind: Seconds | Iterable[Seconds] | None = None,
+        on_remind: OnRemind | None = None,
     ) -> Any:
         """Wait like `wait_for`, awaited."""
-        steps, wanted = self.tools.steps, wait_flows.Wanted(of_type, ask, by)
+        steps, wanted = self.tools.steps, wait_flows.Wanted(of_type, ask, by, read_reminders(remind, on_remind))
         flow = wait_flows.wait_for(steps.flows, name, _build_decoder(of_type), timeout, key, wanted)
         return await steps.run_async(flow)
 

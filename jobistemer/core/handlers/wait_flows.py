@@ -11,6 +11,7 @@ import msgspec
 from jobistemer.core.checks import show
 from jobistemer.core.durations import Seconds, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput, InvalidStep
+from jobistemer.core.handlers.reminders import NO_REMINDERS, Reminders, remind
 from jobistemer.core.handlers.step_flows import StepFlows
 from jobistemer.core.handlers.step_host import Flow, StepUpdate
 from jobistemer.core.payload_json import ENCODING_ERRORS
@@ -48,11 +49,12 @@ def sleep(flows: StepFlows, duration: Seconds | None, until: datetime | None, na
 
 
 class Wanted(NamedTuple):
-    """What a wait asks people: the type of the answer, the question, and the names of those who may answer it."""
+    """What a wait asks people: the type of the answer, the question, who may answer it, and when it reminds."""
 
     of_type: Any = Any
     ask: str = ""
     by: Iterable[str] = ()
+    reminders: Reminders = NO_REMINDERS
 
 
 NO_QUESTION: Final = Wanted()
@@ -84,13 +86,21 @@ def wait_for(
             return decode(found.value.encode())
         if left <= 0 and (yield from _time_out(flows, identity, record, name)):
             return None
+        record = yield from remind(flows, identity, name, record, wanted.reminders)
         if left >= host.shortest_suspension_ms:
             records, question = journal.write(identity, record), _build_question(name, wanted, record)
             # By this a sender finds out that a value does not fit.
             expected = b"" if question else build_expectation(name, wanted.of_type)
             reason = f"asks: {wanted.ask}" if question else f"waits for signal {name}"
             flows.suspend(
-                Suspension(record.due_at, reason, wait=name, records=records, question=question, expected=expected)
+                Suspension(
+                    wanted.reminders.find_next(record),
+                    reason,
+                    wait=name,
+                    records=records,
+                    question=question,
+                    expected=expected,
+                )
             )
         if left > 0:
             # Counted by the pauses, and not by the clock: that of a test stands still.

@@ -31,7 +31,7 @@ class StepRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     of the run; done is 0 while the step goes on. attempt: the attempt that has written it. value: JSON of its result.
     error, error_type: of the last try that failed. tries: how many tries have failed. due_at: when a sleep, a wait or
     the pause before the next try ends. cursor: JSON, how far it has come. signal: the id of the signal that ended a
-    wait. can_undo: it has a function that undoes it.
+    wait. can_undo: it has a function that undoes it. reminded: how many reminders of a wait were given.
     """
 
     kind: str = STEP
@@ -48,6 +48,7 @@ class StepRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     cursor: msgspec.Raw = NO_CURSOR
     signal: str = ""
     can_undo: bool = False
+    reminded: int = 0
 
     @property
     def has_failed(self) -> bool:

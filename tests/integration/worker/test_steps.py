@@ -24,6 +24,7 @@ from jobistemer import (
     InvalidStep,
     Jobistemer,
     JobistemerError,
+    Reminder,
     Retry,
     RunEnded,
     RunFailed,
@@ -33,6 +34,7 @@ from jobistemer import (
 from jobistemer.core import ids
 from jobistemer.core.states import RunState
 from jobistemer.store.calls.attempt_log import read_attempt_log
+from jobistemer.store.reads.durable.questions import list_questions
 from jobistemer.testing import under_test
 
 
@@ -147,6 +149,49 @@ def test_a_signal_that_came_early_and_does_not_fit_is_dropped_with_a_line_and_th
     app.signal(run, "number", 3)
     jobs.run_until_idle()
     assert run.result() == 3
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_wait_reminds_at_its_times_until_it_is_answered_and_uses_up_no_retry(app, jobs, ledger, broken):
+    def remind(reminder: Reminder) -> None:
+        ledger.append((reminder.number, reminder.signal, reminder.due_at - reminder.asked_at))
+        if broken:
+            raise OSError("the mail server is away")
+
+    @app.task(retry=NO_RETRIES)
+    def wait(ctx: Context) -> bool | None:
+        return ctx.wait_for(
+            "approved", bool, timeout=timedelta(days=9), ask="Fine?", remind=[timedelta(days=1), 3 * 86_400], on_remind=remind
+        )
+
+    run = wait.enqueue()
+    jobs.advance(hours=23)
+    assert ledger == []
+    jobs.advance(days=4)
+    assert ledger == [(number, "approved", timedelta(days=9)) for number in (1, 2)]
+    (question,) = list_questions(app.namespace.shards)
+    assert question.question.due_at - question.question.asked_at == 9 * 86_400_000
+    app.signal(run, "approved", True)
+    jobs.advance(hours=1)
+    assert run.result() is True
+    assert len(ledger) == 2
+
+
+def test_a_reminder_without_a_function_is_a_warning_and_the_last_of_late_ones_stands_for_all(app, jobs, caplog):
+    @app.task(retry=NO_RETRIES)
+    def wait(ctx: Context) -> None:
+        ctx.wait_for("approved", bool, timeout=3 * 86_400, remind=timedelta(hours=20))
+
+    run = wait.enqueue()
+    jobs.run_until_idle()
+    app.queues.pause("default")
+    jobs.advance(days=2)
+    app.queues.resume("default")
+    with caplog.at_level("WARNING", "jobistemer.run"):
+        jobs.run_until_idle()
+        jobs.advance(days=2)
+    assert [each.rpartition(": ")[2] for each in caplog.messages] == ["reminder 2", "reminder 3"]
+    assert run.result() is None
 
 
 def test_a_value_that_does_not_fit_the_wait_is_refused_where_it_is_sent_by_every_sender(app, jobs):
@@ -527,6 +572,10 @@ MISUSES = {
     "a value that JSON cannot say": (lambda ctx: ctx.step("x", float, "nan"), "what cannot be recorded"),
     "a value of one MB": (lambda ctx: ctx.step("x", lambda: "x" * 1_000_000), "the result has 1000002 bytes"),
     "an object": (lambda ctx: ctx.step("x", object), "what cannot be recorded"),
+    "a reminder at no time": (lambda ctx: ctx.wait_for("x", on_remind=print), "on_remind is given and remind is not"),
+    "too many reminders": (lambda ctx: ctx.wait_for("x", remind=range(1, 9)), "remind is range(1, 9), allowed are a duration"),
+    "a reminder in no time": (lambda ctx: ctx.wait_for("x", remind=[0]), "wait_for: remind is 0, allowed are 1 and more"),
+    "a reminder that is no function": (lambda ctx: ctx.wait_for("x", remind=5, on_remind="ops"), "on_remind is 'ops'"),
     "a sleep of a wrong type": (lambda ctx: ctx.sleep("soon"), "ctx.sleep is 'soon'"),
     "a sleep of a century": (lambda ctx: ctx.sleep(timedelta(days=36_600)), "allowed are at most"),
     "a sleep without a zone": (lambda ctx: ctx.sleep(until=datetime(2026, 1, 1)), "has no time zone"),
