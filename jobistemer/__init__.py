@@ -49,7 +49,7 @@ from jobistemer.core.errors import (
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.control_errors import Done, Fail, Retry, Snooze
 from jobistemer.core.handlers.dependencies import Depends
-from jobistemer.core.handlers.reminders import Reminder
+from jobistemer.core.handlers.waits.reminders import Reminder
 from jobistemer.core.jobs.alert import Alert
 from jobistemer.core.jobs.limits import Concurrency, Rate
 from jobistemer.core.jobs.options import Options

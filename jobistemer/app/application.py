@@ -137,9 +137,10 @@ class Jobistemer(Registry):
     ) -> bool:
         """Send a signal to a run: it wakes a handler that waits for it by `ctx.wait_for`, and is kept for one later.
 
-        run: its id, its handle, or its unique key. signal_id: one that was sent before counts once. by: the author,
-        for people. task: with a unique key, its task; by default those of this app are tried. A value that does not fit
-        is refused: when the run waits for it, or the task of this app declares its type, `@app.task(signals={…})`.
+        run: its id, its handle, or its unique key. signal_id: one that was sent before counts once. by: the author, who
+        is on the list of changes then. task: with a unique key, its task; by default those of this app are tried.
+        A value that does not fit is refused: when the run waits for it, or when the task of this app declares its type,
+        `@app.task(signals={…})`.
         Returns whether the signal is new. Raises UnknownRun, RunEnded, InvalidInput, InvalidPayload or NotConnected.
         """
         given = run.id if isinstance(run, RunHandle) else check_id("run id", run)

@@ -20,7 +20,7 @@ from jobistemer.core.handlers.callables import find_name
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import Hooks
-from jobistemer.core.handlers.signal_types import read_signal_types
+from jobistemer.core.handlers.waits.signal_types import read_signal_types
 from jobistemer.core.jobs.effective_options import find_effective_options
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.limits import Limit, check_limits

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
 
+from jobistemer.control.changes import ChangeList
 from jobistemer.core.checks import check_author, check_id, check_text, show
-from jobistemer.core.errors import InvalidInput, InvalidPayload, RunEnded, UnknownRun
+from jobistemer.core.errors import InvalidInput, InvalidPayload, RunEnded, ServerRefused, UnknownRun
 from jobistemer.core.handlers.handler import Handler
-from jobistemer.core.handlers.signal_types import check_signal
 from jobistemer.core.handlers.step_journal import build_identity
 from jobistemer.core.handlers.value_codec import encode_json
+from jobistemer.core.handlers.waits.signal_types import check_signal
 from jobistemer.core.payload_json import ENCODING_ERRORS, find_non_finite
 from jobistemer.core.runs.json_schema import find_misfit
 from jobistemer.core.runs.questions import read_question
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.runs.steps import MAX_SIGNALS, MAX_SIGNALS_BYTES, Signal
+from jobistemer.runtime.log_limit import log_limited
 from jobistemer.store.calls.durable.signals import find_holder, send_signal
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.jobs import locate_run
 
+log = logging.getLogger("jobistemer.control")
 NO_HANDLERS: Final[Mapping[str, Handler]] = {}
 LONGEST_SIGNAL_ID = 200
 """How many characters the id of a signal may have."""
@@ -42,13 +46,30 @@ def signal_run(
     """Send a signal to a run: it wakes the run that waits for it, and is kept for a wait that comes later.
 
     signal_id: a signal with an id that was sent before counts once; by default each has an id of its own. by: the
-    author, for people. handlers: the tasks that the sender knows, by name: the types of signals that they declare hold.
-    The type of the wait holds for every sender, as far as its JSON schema tells it.
+    author, who is on the list of changes then. handlers: the tasks that the sender knows, by name: the types of signals
+    that they declare hold. The type of the wait holds for every sender, as far as its JSON schema tells it.
 
     Returns whether the signal is new. Raises UnknownRun, RunEnded, InvalidInput for a name or an id that cannot be
     used or when the run has too many signals, InvalidPayload for a value that has no form in JSON or does not fit, or
     NotConnected.
     """
+    is_new = send_signal_to(namespace, run_id, name, value, signal_id=signal_id, by=by, handlers=handlers)
+    if is_new and by:
+        _record_author(namespace, by, run_id, name)
+    return is_new
+
+
+def send_signal_to(
+    namespace: Namespace,
+    run_id: str,
+    name: str,
+    value: Any,
+    *,
+    signal_id: str = "",
+    by: str = "",
+    handlers: Mapping[str, Handler] = NO_HANDLERS,
+) -> bool:
+    """Send a signal like `signal_run`, without a line in the list of changes."""
     encoded = encode_value(name, value)
     database, run = require_run(namespace, run_id)
     if run.handler in handlers:
@@ -69,6 +90,14 @@ def signal_run(
                 f"together): signal {name!r} is refused; store large values elsewhere and send references"
             )
     return reply.word != "KNOWN"
+
+
+def _record_author(namespace: Namespace, by: str, run_id: str, name: str) -> None:
+    try:
+        ChangeList(namespace, by).record("signal run", run_id, name)
+    except ServerRefused as error:
+        # The signal counts, not the line about it: a producer with the rights of an earlier release may not write it.
+        log_limited(log, logging.WARNING, "signal", "a signal by %s is not on the list of changes: %s", by, error)
 
 
 def _check_wait(run: RunRecord, name: str, encoded: str) -> None:

@@ -69,7 +69,7 @@ _RECORD_KINDS: Final = "run attempt log"
 PRODUCER: Final = Role(
     "producer",
     "enqueues, and waits for results",
-    tuple(_ENQUEUE_SCRIPTS.split()),
+    tuple(f"{_ENQUEUE_SCRIPTS} record_change".split()),
     tuple(f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS}".split()),
     tuple(f"{_RECORD_KINDS} occurrence".split()),
     ("get identity",),
@@ -99,7 +99,7 @@ WORKER: Final = Role(
     tuple(
         f"{_END_SCRIPTS} {_ENQUEUE_SCRIPTS} {_QUARANTINE_SCRIPTS} admit_waiting_run release_limits request_cancel "
         "commit_occurrences commit_successes commit_members return_runs lose_runs put_off_unknown join_worker "
-        "record_steps suspend_run "
+        "record_steps suspend_run record_change "
         "commit_transaction retry_run interrupt_run add_children admit_run beat_worker forget_worker free_unique "
         "hold_run claim_first_start "
         "open_streams start_attempt write_attempt_log".split()

@@ -12,11 +12,11 @@ import msgspec
 from jobistemer.core.durations import Seconds
 from jobistemer.core.errors import InvalidStep
 from jobistemer.core.handlers import wait_flows
-from jobistemer.core.handlers.reminders import OnRemind, read_reminders
 from jobistemer.core.handlers.step_flows import StepFlows, pop_options
 from jobistemer.core.handlers.step_host import AsyncStepHost, Flow, StepUpdate, run_flow, run_flow_async
 from jobistemer.core.handlers.step_journal import CURRENT_STEP, RunningStep
 from jobistemer.core.handlers.value_codec import DECLARATION_ERRORS, build_codec
+from jobistemer.core.handlers.waits.reminders import OnRemind, read_reminders
 from jobistemer.core.jobs.retries import RetryPolicy
 from jobistemer.core.payload_json import ENCODING_ERRORS
 from jobistemer.core.runs.steps import STEP, StepRecord

@@ -20,7 +20,6 @@ from jobistemer.core.handlers.dependencies import NO_PROVIDERS, Providers, find_
 from jobistemer.core.handlers.injected import find_injected
 from jobistemer.core.handlers.result_codec import ResultCodec
 from jobistemer.core.handlers.round_trip import check_kept
-from jobistemer.core.handlers.signal_types import NO_SIGNALS, SignalTypes
 from jobistemer.core.handlers.value_codec import (
     check_unchanged,
     decode_models,
@@ -28,6 +27,7 @@ from jobistemer.core.handlers.value_codec import (
     encode_models,
     read_parameters,
 )
+from jobistemer.core.handlers.waits.signal_types import NO_SIGNALS, SignalTypes
 from jobistemer.core.jobs.limits import Limit, LimitUse, check_keys, find_uses, shard_key
 from jobistemer.core.jobs.options import DEFAULTS, Options
 from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter

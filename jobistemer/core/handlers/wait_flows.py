@@ -11,9 +11,9 @@ import msgspec
 from jobistemer.core.checks import show
 from jobistemer.core.durations import Seconds, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput, InvalidStep
-from jobistemer.core.handlers.reminders import NO_REMINDERS, Reminders, remind
 from jobistemer.core.handlers.step_flows import StepFlows
 from jobistemer.core.handlers.step_host import Flow, StepUpdate
+from jobistemer.core.handlers.waits.reminders import NO_REMINDERS, Reminders, remind
 from jobistemer.core.payload_json import ENCODING_ERRORS
 from jobistemer.core.runs.questions import build_expectation, build_question
 from jobistemer.core.runs.settle import Suspension
@@ -88,25 +88,21 @@ def wait_for(
             return None
         record = yield from remind(flows, identity, name, record, wanted.reminders)
         if left >= host.shortest_suspension_ms:
-            records, question = journal.write(identity, record), _build_question(name, wanted, record)
-            # By this a sender finds out that a value does not fit.
-            expected = b"" if question else build_expectation(name, wanted.of_type)
-            reason = f"asks: {wanted.ask}" if question else f"waits for signal {name}"
-            flows.suspend(
-                Suspension(
-                    wanted.reminders.find_next(record),
-                    reason,
-                    wait=name,
-                    records=records,
-                    question=question,
-                    expected=expected,
-                )
-            )
+            flows.suspend(_build_suspension(name, wanted, record, journal.write(identity, record)))
         if left > 0:
             # Counted by the pauses, and not by the clock: that of a test stands still.
             pause = min(POLL_MS, left) if left < 1_000 else left
             yield ("sleep", pause / 1000)
             left -= pause
+
+
+def _build_suspension(name: str, wanted: Wanted, record: StepRecord, records: dict[str, bytes]) -> Suspension:
+    question, due_at = _build_question(name, wanted, record), wanted.reminders.find_next(record)
+    if question:
+        return Suspension(due_at, f"asks: {wanted.ask}", wait=name, records=records, question=question)
+    # By this a sender finds out that a value does not fit.
+    expected = build_expectation(name, wanted.of_type)
+    return Suspension(due_at, f"waits for signal {name}", wait=name, records=records, expected=expected)
 
 
 def _build_question(name: str, wanted: Wanted, record: StepRecord) -> bytes:

@@ -125,7 +125,6 @@ def _signal_run(namespace: Namespace, request: ActionRequest) -> str:
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"the value of signal {show(request.signal)} is no JSON: {error}") from None
     signal_run(namespace, request.target, request.signal, value, by=request.by)
-    ChangeList(namespace, request.by).record("signal run", request.target, request.signal)
     return f"{request.target} has got the signal {request.signal}"
 
 

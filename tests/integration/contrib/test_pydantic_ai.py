@@ -9,7 +9,10 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from jobistemer import Context, Delays, Jobistemer
 from jobistemer.contrib.pydantic_ai import JobistemerDurability, durable_agents
+from jobistemer.store.reads.records import find_attempts
 from jobistemer.testing import under_test
+from tests.support.servers import VALKEY, running
+from tests.support.worker_processes import running_worker
 
 
 @pytest.fixture
@@ -69,6 +72,23 @@ def test_an_agent_that_dies_between_two_tool_calls_repeats_neither_the_first_nor
     assert ledger == ["model", "search", "model", "charge", "charge", "model"]
     kinds = [each.name.partition("__")[2].partition("[")[0] for each in jobs.steps(run) if "get_tools" not in each.name]
     assert [each for each in kinds if each == "model.request"] == ["model.request"] * 3
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_an_agent_whose_worker_is_killed_between_two_tool_calls_goes_on_without_repeating_the_first(tmp_path, monkeypatch):
+    """I4, I5: the kill falls into the second model request, the only call that is made again."""
+    ledger = tmp_path / "ledger"
+    monkeypatch.setenv("AGENT_LEDGER", str(ledger))
+    options = ("tests.integration.contrib.agent_app:app", "--lease", "1", "-c", "1")
+    with running(VALKEY, tmp_path) as url, Jobistemer(url) as app, app.running(ticker=True):
+        run = app.enqueue("shop")
+        with running_worker(url, tmp_path / "victim.log", *options) as victim:
+            assert victim.process.wait(60) == -9
+        with running_worker(url, tmp_path / "heir.log", *options):
+            assert run.result(timeout=60) == "found 0 and charged 1"
+        assert [each.state for each in find_attempts(app.namespace.shards[0], run.record())] == ["lost", "succeeded"]
+    assert ledger.read_text().split() == ["model", "search", "model", "model", "charge", "model"]
 
 
 def test_outside_of_a_handler_the_agent_is_as_it_was(agent, ledger):

@@ -31,6 +31,7 @@ from jobistemer import (
     Snooze,
     StepFailed,
 )
+from jobistemer.control.changes import ChangeList
 from jobistemer.core import ids
 from jobistemer.core.states import RunState
 from jobistemer.store.calls.attempt_log import read_attempt_log
@@ -234,6 +235,20 @@ def test_types_of_signals_that_cannot_be_are_refused_where_the_task_is_declared(
 
         @app.task(signals=signals)
         def wait(ctx: Context) -> None: ...
+
+
+def test_a_signal_with_an_author_is_on_the_list_of_changes_once(app, jobs):
+    @app.task
+    def wait(ctx: Context) -> int:
+        return ctx.wait_for("number", int)
+
+    run = wait.enqueue()
+    jobs.run_until_idle()
+    for _ in range(2):
+        app.signal(run, "number", 1, signal_id="s1", by="ann@ops")
+    app.signal(run, "other", 2)
+    (change,) = ChangeList(app.namespace).list()
+    assert (change.by, change.what, change.target, change.note) == ("ann@ops", "signal run", run.id, "number")
 
 
 def test_a_run_is_found_by_its_unique_key(app, jobs):

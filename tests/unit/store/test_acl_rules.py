@@ -11,10 +11,11 @@ from tests.support.script_usage import SourceGraph
 
 ENQUEUEING = ("jobistemer.app.producer", "jobistemer.app.debounce", "jobistemer.app.request", "jobistemer.control.signals")
 CODE = {
-    "producer": ENQUEUEING,
+    # A signal may have an author, whom the list of changes names.
+    "producer": (*ENQUEUEING, "jobistemer.store.calls.changes"),
     "ticker": ("jobistemer.ticker", "jobistemer.control.put_aside"),
     # Handlers enqueue, and a transaction takes enqueueing with it.
-    "worker": ("jobistemer.worker", "jobistemer.control.put_aside", *ENQUEUEING),
+    "worker": ("jobistemer.worker", "jobistemer.control.put_aside", "jobistemer.store.calls.changes", *ENQUEUEING),
     "operator": ("jobistemer.app", "jobistemer.control", "jobistemer.cli"),
     "viewer": ("jobistemer.store.reads.queues", "jobistemer.store.reads.jobs", "jobistemer.store.reads.records", "jobistemer.store.reads.audit"),
 }

@@ -7,7 +7,6 @@ import msgspec
 
 from jobistemer.cli.author_option import by_option
 from jobistemer.cli.session import Session, with_session
-from jobistemer.control.changes import ChangeList
 from jobistemer.control.signals import signal_run
 from jobistemer.core.errors import InvalidPayload
 from jobistemer.runtime.process_info import user_name
@@ -31,8 +30,6 @@ def signal_command(session: Session, run_id: str, name: str, value: str, signal_
         raise InvalidPayload(f"the value is {value!r:.100}, which is no JSON: {error}; texts have quotes") from None
     author = by or user_name()
     is_new = signal_run(session.namespace, run_id, name, decoded, signal_id=signal_id, by=author)
-    if is_new:
-        ChangeList(session.namespace, author).record("signal run", run_id, name)
     said = (
         f"signal {name} was sent to {run_id}" if is_new else f"signal {signal_id} was sent before; nothing was changed"
     )
