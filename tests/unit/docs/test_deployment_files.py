@@ -1,4 +1,7 @@
-"""The files that deploy: no engine runs them here, so their commands are held against the real command lines."""
+"""The files that deploy: no engine runs them here, so their commands are held against the real command lines.
+
+Their form is checked by the schema of the compose specification and by hadolint.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
@@ -41,6 +45,31 @@ def parsed(arguments):
     while isinstance(command, click.Group):
         command = command.get_command(click.Context(command), rest.pop(0))
     return command.make_context(arguments[0], rest).params
+
+
+def checked(program, *arguments):
+    """What a program of this environment says about a file; empty when it is content."""
+    done = subprocess.run([Path(sys.executable).with_name(program), *arguments], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("", ""), ("read_only", "read_onyl"), ("service_healthy", "service_helthy")])
+def test_the_compose_file_is_one_by_the_specification(tmp_path, right, wrong):
+    file = tmp_path / "docker-compose.yml"
+    text = (ROOT / "docker-compose.yml").read_text()
+    file.write_text(text.replace(right, wrong) if right else text)
+    found = checked("check-jsonschema", "--builtin-schema", "vendor.compose-spec", file)
+    assert wrong in found
+    assert bool(found) == bool(wrong)
+
+
+@pytest.mark.parametrize(("more", "says"), [("", ""), ("RUN sudo ls\n", "DL3004"), ("ENTRYPOINT ls\nENTRYPOINT ls\n", "DL4004")])
+def test_the_recipe_of_the_image_is_one_that_hadolint_has_no_word_against(tmp_path, more, says):
+    file = tmp_path / "Dockerfile"
+    file.write_text((ROOT / "Dockerfile").read_text() + more)
+    found = checked("hadolint", file)
+    assert says in found
+    assert bool(found) == bool(more)
 
 
 @pytest.mark.parametrize("service", OURS)
