@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
@@ -25,6 +26,9 @@ from tests.support.servers import available, empty_server, folder_of, is_cluster
 Opening = Callable[[], Database]
 
 
+# A shell lets commands in its background ignore Ctrl-C, and they hand that on to each process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # What collecting leaves behind stays to the end: to look through it again and again is time lost.
 gc.disable()
 

@@ -3,6 +3,7 @@
 import pytest
 
 from jobistemer import Concurrency, Context, Debounce, Jobistemer, Throttle, Unique
+from jobistemer.control.queues import QueueControl
 from jobistemer.core.errors import InvalidInput, InvalidName, NotFound, QueueClosed
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import RunState
@@ -81,12 +82,12 @@ def test_a_purge_ends_everything_that_waits_with_its_reason_and_nothing_that_run
     other = note(app, "other", queue="mail")
 
     # When the queue is purged
-    assert app.queues.purge("default", "bad deploy") == 253
+    assert QueueControl(app.namespace, "ann").purge("default", "bad deploy") == 253
 
     # Then each has its record and its reason, and the others go on
     for handle in (*waiting, *queued, delayed):
         record = handle.record()
-        assert (record.state, record.error) == (RunState.CANCELED, "purged: bad deploy")
+        assert (record.state, record.error) == (RunState.CANCELED, "purged: bad deploy (by ann)")
     worker.execute()
     worker.commit()
     assert running.state() is RunState.SUCCEEDED
