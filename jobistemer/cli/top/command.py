@@ -15,21 +15,29 @@ from rich.live import Live
 from jobistemer.cli.author_option import by_option
 from jobistemer.cli.session import Session, with_session
 from jobistemer.cli.top.actions import ACTION_KEYS, TopAction, find_action
+from jobistemer.cli.top.details import Details, read_details
 from jobistemer.cli.top.parts import NAMES, Part, Target, build_parts
 from jobistemer.cli.top.rates import Rates, compute_rates
-from jobistemer.cli.top.screen import render_screen
-from jobistemer.cli.top.snapshot import CountingDatabase, TopSnapshot, open_counting_shards, take_snapshot
-from jobistemer.cli.top.view import ALL
+from jobistemer.cli.top.screen import render_details, render_screen
+from jobistemer.cli.top.snapshot import TopSnapshot, open_counting_shards, take_snapshot
+from jobistemer.cli.top.view import ALL, ENTER
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.runtime.process_info import user_name
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.runtime.shutdown import exit_on_signal
+from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.connection import redact_url
-from jobistemer.terminal.keyboard import RESIZED, Keyboard, open_keyboard
+from jobistemer.terminal.keyboard import ESCAPE, RESIZED, Keyboard, open_keyboard
 
 _NUMBERED = " ".join(f"{number} {name}" for number, name in enumerate(NAMES, 1))
-HELP = f"{_NUMBERED} 0 all · Tab next · ↑↓ or j k select · / filter · {ACTION_KEYS} · p pause the screen · q end"
+HELP = (
+    f"{_NUMBERED} 0 all · Tab next · ↑↓ or j k select · / filter · s sort · Enter details · "
+    f"{ACTION_KEYS} · p pause the screen · q end"
+)
+DETAIL_HELP = f"Esc or Enter goes back · {ACTION_KEYS} · q ends it"
 REFRESH_S, KEY_POLL_S = 1.0, 0.05
+LEAVING_KEYS = (*ENTER, ESCAPE, *(str(number) for number in range(10)), "\t")
+"""The keys that lead from the details back to the tables."""
 SLOW_AFTER_S = 1.0
 """A read that takes longer than so many seconds is reported while it is under way."""
 
@@ -40,16 +48,21 @@ FindAction = Callable[[str, Target], TopAction | None]
 class Monitor:
     """The latest snapshot, its rates, and the error of the latest read."""
 
-    def __init__(self, title: str, shards: list[CountingDatabase]) -> None:
+    def __init__(self, title: str, namespace: Namespace) -> None:
         self.title = title
-        self._shards = shards
+        self._namespace = namespace
+        self._shards = open_counting_shards(namespace)
+        shards = self._shards
+        self.target: Target | None = None
+        self.details: Details | None = None
         self.snapshot = take_snapshot(shards)
         self.rates = Rates()
         self.error = ""
 
     def refresh(self) -> None:
         """Read a new snapshot. Raises NotConnected or ServerRefused, and then keeps the old one."""
-        now = take_snapshot(self._shards)
+        now, target = take_snapshot(self._shards), self.target
+        self.details = read_details(self._namespace, target) if target else None
         self.rates, self.snapshot, self.error = compute_rates(self.snapshot, now, self.rates), now, ""
 
     def try_refresh(self) -> None:
@@ -114,13 +127,18 @@ class LiveView:
     def _press(self, key: str) -> None:
         if self._asked is not None:
             self._answer(self._asked, key)
+        elif self._top.target is not None and key in LEAVING_KEYS:
+            self._top.target = self._top.details = None
         elif self._view.types:
             self._view = self._view.press(key)
         elif key == "p":
             self._paused = not self._paused
         elif key == "?":
             self._helps = not self._helps
-        elif key.isupper() and key.isascii() and (target := self._view.find_target(self._parts())):
+        elif key in ENTER and (target := self._view.find_target(self._parts())):
+            self._top.target = target
+            self._top.try_refresh()
+        elif key.isupper() and key.isascii() and (target := self._top.target or self._view.find_target(self._parts())):
             self._asked, self._said = self._find(key, target), ""
         else:
             self._view = self._view.press(key)
@@ -141,17 +159,24 @@ class LiveView:
 
     def _draw(self) -> None:
         top, height = self._top, self._live.console.height
-        title = f"{'PAUSED · ' if self._paused else ''}{top.title}"
-        self._live.update(
-            render_screen(top.snapshot, top.rates, title, f" {self._foot()}", height, self._view), refresh=True
-        )
+        title, foot = f"{'PAUSED · ' if self._paused else ''}{top.title}", f" {self._foot()}"
+        if top.details is not None:
+            self._live.update(render_details(top.details, title, foot, height), refresh=True)
+            return
+        self._live.update(render_screen(top.snapshot, top.rates, title, foot, height, self._view), refresh=True)
 
     def _foot(self) -> str:
         if self._asked is not None:
             return f"{self._asked.question}? y / n"
         if self._view.types:
             return f"/{self._view.filter}▏ Enter keeps it · Esc drops it"
-        keys = HELP if self._helps else f"q ends it · p {'continues' if self._paused else 'pauses'} · ? keys"
+        keys = (
+            HELP
+            if self._helps
+            else DETAIL_HELP
+            if self._top.target
+            else f"q ends it · p {'continues' if self._paused else 'pauses'} · ? keys"
+        )
         wanted = f"/{self._view.filter}" if self._view.filter else ""
         return " · ".join(filter(None, (self._said, wanted, keys, self._top.error or _format_cost(self._top.snapshot))))
 
@@ -165,15 +190,16 @@ class LiveView:
 def top_command(session: Session, *, once: bool, by: str | None) -> None:
     """Watch jobs, queues, workers, tickers, running and failed runs, and act on them; q quits, ? shows the keys.
 
-    A number shows one table alone, in which the arrows select a row and `/` filters. Capital letters act on that row,
-    after a question: P pauses or resumes a job or a queue, T triggers a job, R replays a dead letter, X cancels a run,
-    Q lets a worker fetch nothing more.
+    A number shows one table alone, in which the arrows select a row, `/` filters, `s` sorts by the next column, and
+    Enter shows the row in detail, a run with the end of its log. Capital letters act on that row, after a question: P
+    pauses or resumes a job or a queue, T triggers a job, R replays a dead letter, X cancels a run, Q lets a worker
+    fetch nothing more.
 
     The screen is refreshed every second. The cost does not depend on the number of records; the last line shows it.
     `in/s` and `out/s` need Redis 7 or newer: older servers do not count the entries taken from a stream.
     """
     namespace = session.namespace
-    top = Monitor(f"jobistemer top · {redact_url(namespace.url)} · {namespace.name}", open_counting_shards(namespace))
+    top = Monitor(f"jobistemer top · {redact_url(namespace.url)} · {namespace.name}", namespace)
     if once or session.as_json or not sys.stdout.isatty():
         time.sleep(REFRESH_S)
         top.refresh()

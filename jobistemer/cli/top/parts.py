@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from rich.text import Text
@@ -19,6 +20,12 @@ LATE_MS, CLOCK_OFF_MS = 1_000, 1_000
 SHORT_ID: Final = 8
 NAMES: Final = ("jobs", "queues", "workers", "tickers", "running", "failed")
 """The tables by their numbers, which begin with 1."""
+
+
+_AMOUNTS: Final = re.compile(r"(-?\d[\d,]*(?:\.\d+)?)(?: ?(ms|s|min|h|d)\b)?")
+_AROUND: Final = frozenset(("in", "ago", "of", "again", "dead"))
+"""The words that may stand around an amount."""
+_UNITS: Final = {"ms": 0.001, "min": 60, "h": 3_600, "d": 86_400}
 
 
 class Target(NamedTuple):
@@ -53,6 +60,25 @@ class Part(NamedTuple):
             return self
         rows = [row for row in self.rows if row.contains(text.casefold())]
         return self._replace(rows=rows, empty=f"nothing here contains {text!r}")
+
+    def sorted_by(self, column: int) -> Part:
+        """Return the table with its rows sorted by a column, which is marked; 0 for their own order."""
+        if not column:
+            return self
+        headings = tuple(f"{head} ↓" if at == column else head for at, head in enumerate(self.headings, 1))
+        rows = sorted(self.rows, key=lambda row: _sort_key(row.cells[column - 1]))
+        return self._replace(headings=headings, rows=rows)
+
+
+def _sort_key(cell: tables.Cell) -> tuple[int, float, str]:
+    """Return what a cell is sorted by: numbers and durations before texts, the largest first."""
+    text = str(tables.cell(cell))
+    found = _AMOUNTS.findall(text)
+    if not found or not set(_AMOUNTS.sub(" ", text).replace(",", " ").split()) <= _AROUND:
+        return 1, 0.0, text.casefold()
+    amounts = [float(number.replace(",", "")) * _UNITS.get(unit, 1) for number, unit in found]
+    # Of "3 of 8" the first; a duration has a number for each unit.
+    return 0, -(sum(amounts) if all(unit for _, unit in found) else amounts[0]), text
 
 
 def build_parts(snapshot: TopSnapshot, rates: Rates) -> list[Part]:

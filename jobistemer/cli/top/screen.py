@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from jobistemer.cli.top.details import Details
 from jobistemer.cli.top.parts import Part, build_parts, busy_slots
 from jobistemer.cli.top.rates import Rates
 from jobistemer.cli.top.snapshot import TopSnapshot
@@ -50,6 +51,15 @@ def render_screen(
     return Group(*_render_header(snapshot, rates, title), *body, _styled_line(footer, "reverse"))
 
 
+def render_details(details: Details, title: str, footer: str, height: int) -> RenderableType:
+    """Build the screen of one thing: its facts, and as many of its last lines as there is room for."""
+    facts = [_styled_line(f"{name:>14}  {value}", "") for name, value in details.facts if value][: height - FIXED_LINES]
+    room = max(0, height - FIXED_LINES - len(facts) - 1)
+    lines = [_styled_line(f"  {line}", "dim") for line in details.lines[-room:]] if room else []
+    head = [_styled_line(f" {title}", "reverse"), _styled_line(f" {details.title}", "bold")]
+    return Group(*head, *facts, *([Text(), *lines] if lines else []), _styled_line(footer, "reverse"))
+
+
 def share_lines(wants: Sequence[int], room: int) -> list[int]:
     """Share `room` lines among tables that want so many; returns how many each of them gets.
 
@@ -82,10 +92,11 @@ def _render_header(snapshot: TopSnapshot, rates: Rates, title: str) -> list[Text
 
 def _render_part(part: Part, room: int, selected: int) -> list[RenderableType]:
     table = Table(box=None, pad_edge=False, header_style="bold cyan", expand=False)
-    numbers = {index for index, head in enumerate(part.headings) if head in _AMOUNTS | _RATES}
+    names = [head.removesuffix(" ↓") for head in part.headings]
+    numbers = {index for index, head in enumerate(names) if head in _AMOUNTS | _RATES}
     for index, head in enumerate(part.headings):
         # Long texts are shortened; all other columns keep their width.
-        table.add_column(head, justify="right" if index in numbers else "left", no_wrap=head not in _SHRINKABLE)
+        table.add_column(head, justify="right" if index in numbers else "left", no_wrap=names[index] not in _SHRINKABLE)
     # With room for one line only, a row says more than the number of rows.
     rows = room if len(part.rows) <= room or room == 1 else room - 1
     for number, row in enumerate(part.rows[:rows]):

@@ -212,6 +212,10 @@ def test_a_job_is_selected_by_a_filter_and_paused_after_a_question(url):
         terminal.shows(r"resume job nightly\? y / n")
         terminal.press("n")
         terminal.shows("nothing was done")
+        terminal.press("\r")
+        terminal.shows(r"job nightly, version 1.*every day.*Esc or Enter goes back")
+        terminal.press("\x1b")
+        terminal.shows("q ends it · p pauses")
         terminal.press("q")
         assert terminal.ends() == 0
     assert app.control.is_paused("nightly")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from jobistemer.cli.top.parts import Target, build_parts
+from jobistemer.cli.top.parts import Part, Row, Target, build_parts
 from jobistemer.cli.top.rates import Flow, Rates, compute_rates
 from jobistemer.cli.top.screen import render_screen, share_lines
 from jobistemer.cli.top.snapshot import Cost, TopFailure, TopSnapshot
@@ -181,6 +181,9 @@ def test_jobs_are_shown_with_their_next_instant_and_schedule():
         ("/ab\x1b", ALL),
         ("/ab\r\x1b", ALL),
         ("9zZ", ALL),
+        ("2ss", View(2, sort=2)),
+        ("s", View(1, sort=1)),
+        ("2s3", View(3)),
     ],
 )
 def test_keys_choose_a_table_a_row_and_a_filter(keys, view):
@@ -201,3 +204,28 @@ def test_the_selected_row_says_what_keys_are_about():
 
 def test_a_terminal_sends_arrows_as_sequences():
     assert list(split_keys("a\x1b[A\x1b[B\x1bOA\x1b[5~\x1b")) == ["a", UP, DOWN, UP, "\x1b"]
+
+
+@pytest.mark.parametrize(
+    ("column", "order"),
+    [
+        (0, ["b", "c", "a"]),
+        (1, ["a", "b", "c"]),
+        (2, ["c", "a", "b"]),
+        (3, ["b", "a", "c"]),
+        (4, ["a", "b", "c"]),
+    ],
+)
+def test_rows_are_sorted_by_a_column_numbers_and_times_from_the_largest_down(column, order):
+    cells = {"b": ("b", "20", "1 min 18 s", "open"), "c": ("c", "1,000", "35 ms ago", "–"), "a": ("a", "3 of 8", "2.0 s", "12 h")}
+    cells["a"] = ("a", "300", "2.0 s", "12 h")
+    part = Part(("name", "waiting", "oldest", "state"), [Row(each, Target("queue", each[0])) for each in cells.values()], "")
+    found = part.sorted_by(column)
+    assert [row.target.id for row in found.rows] == order
+    assert [head for head in found.headings if head.endswith("↓")] == ([f"{part.headings[column - 1]} ↓"] if column else [])
+
+
+def test_after_the_last_column_the_rows_are_in_their_own_order_again():
+    parts = build_parts(later(0, upcoming=[JOB, msgspec.structs.replace(JOB, name="aaa")]), Rates())
+    names = [[row.target.id for row in View(1, sort=sort).choose(parts)[0].rows] for sort in (0, 1, 7)]
+    assert names == [["nightly", "aaa"], ["aaa", "nightly"], ["nightly", "aaa"]]
