@@ -16,7 +16,7 @@ from jobistemer.core.handlers.step_host import Flow, StepUpdate
 from jobistemer.core.handlers.waits.reminders import NO_REMINDERS, Reminders, remind
 from jobistemer.core.payload_json import ENCODING_ERRORS
 from jobistemer.core.runs.questions import build_expectation, build_question
-from jobistemer.core.runs.settle import Suspension
+from jobistemer.core.runs.settle import SLEEPS, Suspension
 from jobistemer.core.runs.steps import NULL, SLEEP, VERSION, WAIT, Signal, StepRecord, decode_signals, encode_step
 
 LONGEST_SUSPENSION_S = 10 * 366 * 86_400
@@ -45,7 +45,7 @@ def sleep(flows: StepFlows, duration: Seconds | None, until: datetime | None, na
         if left > 0:
             yield ("sleep", left / 1000)
         return
-    flows.suspend(Suspension(record.due_at, "sleeps", records=journal.write(identity, record)))
+    flows.suspend(Suspension(record.due_at, SLEEPS, records=journal.write(identity, record)))
 
 
 class Wanted(NamedTuple):

@@ -11,6 +11,9 @@ import msgspec
 from jobistemer.core.runs.message import Message
 from jobistemer.core.states import AttemptState, RunState
 
+SLEEPS = "sleeps"
+"""The reason of a plain sleep, which the record of the run leaves out."""
+
 
 class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
     """The wait of a run whose handler has ended its attempt by itself.

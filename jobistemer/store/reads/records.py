@@ -11,6 +11,7 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.runs.message import Message, read_message
 from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
+from jobistemer.core.runs.settle import SLEEPS
 from jobistemer.core.states import OccurrenceState
 from jobistemer.core.unreadable import READ_ERRORS, Unreadable, explain, read_value, to_text
 from jobistemer.store.database import Command, Database
@@ -41,6 +42,8 @@ def read_run(run_id: str, answer: dict[bytes, bytes]) -> RunRecord | None:
     if b"enqueued_at" not in answer and answer:
         # A waiting run is kept small: when it was enqueued stands in its id.
         answer = {**answer, b"enqueued_at": b"%d" % ids.read_enqueue_ms(run_id)}
+    if answer.get(b"state") == b"suspended" and b"note" not in answer:
+        answer = {**answer, b"note": SLEEPS.encode()}
     if b"cancel_reason" in answer and b"cancel" not in answer:
         # It was ended in the moment in which that was asked for, not by a worker that was told of it later.
         answer = {**answer, b"cancel": answer.get(b"ended_at", b"0")}

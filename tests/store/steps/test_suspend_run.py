@@ -42,11 +42,9 @@ def test_a_suspended_run_has_no_attempt_and_goes_on_at_its_time(database):
             "state": "suspended",
             "handler": "greet",
             "place": "default:5",
-            "entry": "",
             "attempt": "1",
             "crashes": "0",
             "due_at": str(LATER),
-            "note": "sleeps",
         },
         f"attempt:{FIRST}": {
             "state": "suspended",

@@ -10,7 +10,7 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.runs.message import WIRE_VERSION, Delivery, GroupMember, Message, Undoing, encode_message
 from jobistemer.core.runs.records import RunRecord
-from jobistemer.core.runs.settle import FinalState, Suspension
+from jobistemer.core.runs.settle import SLEEPS, FinalState, Suspension
 from jobistemer.core.runs.steps import UNDO_MARK
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.runs import halt_keys
@@ -79,7 +79,7 @@ def suspend_run(keys: Keys, ended: EndedAttempt, why: Suspension, keep_ms: int, 
             ended.ended_at,
             why.due_at or ended.ended_at + why.after_ms,
             keep_ms,
-            why.reason[:200],
+            "" if why.reason == SLEEPS else why.reason[:200],
             why.wait or build_group_wait(why.group),
             why.members,
             why.question or why.expected,
