@@ -133,6 +133,7 @@ def observe(
     worker: subprocess.Popen[bytes] | None,
 ) -> dict[str, object]:
     time.sleep(first - 0.1 - time.time())
+    worker_cpu = cpu_seconds(worker.pid) if worker is not None else 0.0
     cpu = {process.pid: cpu_seconds(process.pid) for process in processes if process.poll() is None}
     server_cpu = server.cpu_seconds()
     time.sleep(first + seconds - 0.1 - time.time())
@@ -140,6 +141,7 @@ def observe(
     alive = {process.pid for process in processes if process.poll() is None}
     spent = [cpu_seconds(pid) - before for pid, before in cpu.items() if pid in alive]
     server_spent = server.cpu_seconds() - server_cpu
+    worker_spent = cpu_seconds(worker.pid) - worker_cpu if worker is not None else 0.0
     time.sleep(1)
     late: Sequence[float]
     if worker is not None:
@@ -159,6 +161,7 @@ def observe(
         **summarize(late),
         "tickers' CPU µs per instant": round(sum(spent) / expected * 1e6, 1),
         "server CPU µs per instant": round(server_spent / expected * 1e6, 1),
+        "worker CPU µs per instant": round(worker_spent / expected * 1e6, 1),
     }
 
 

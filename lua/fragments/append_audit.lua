@@ -11,6 +11,6 @@ GIVES
   nothing
 ]]
 local function append_audit(audit, now, by, what, note)
-  redis.call('RPUSH', audit, table.concat({now, by, what, note}, '\n'))
-  redis.call('LTRIM', audit, -1000, -1)
+  local lines = redis.call('RPUSH', audit, table.concat({now, by, what, note}, '\n'))
+  if lines > 1000 then redis.call('LTRIM', audit, -1000, -1) end
 end

@@ -70,15 +70,15 @@ for _ = 1, unused do
   local old = next_args(1)
   redis.call('HDEL', versions, old, old .. ':mark', old .. ':after', old .. ':at', old .. ':until', old .. ':over')
 end
-redis.call('HSET', job, 'version', new, 'fingerprint', fingerprint, 'definition', definition, 'cursor', cursor)
-if owner ~= '' then redis.call('HSET', job, 'owner', owner) end
+redis.call('HSET', job, 'version', new, 'fingerprint', fingerprint, 'definition', definition, 'cursor', cursor,
+  owner ~= '' and 'owner' or 'version', owner ~= '' and owner or new)
 -- A row that was compressed under another schedule stays as it is recorded: no run of this schedule stands for it.
-if known[3] ~= cursor then redis.call('HDEL', job, 'since') end
+if known[3] and known[3] ~= cursor then redis.call('HDEL', job, 'since') end
 if known[4] and known[4] ~= fingerprint then
   redis.call('HSET', job, 'passed', string.sub((known[5] or '') .. known[4] .. ' ', -340))
 end
 if known[4] then redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner', 'pending_by') end
-redis.call('ZREM', chores, 'update:' .. job_id)
+if version > 0 then redis.call('ZREM', chores, 'update:' .. job_id) end
 if retire == '1' then redis.call('ZADD', chores, now, 'retire:' .. new .. ':' .. job_id) end
 append_audit(audit, now, by, string.lower(word), 'version ' .. new)
 if expect_by ~= '0' then redis.call('ZADD', expected, 'NX', expect_by, job_id) end
