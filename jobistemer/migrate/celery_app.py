@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.limits import Rate
 from jobistemer.core.jobs.retries import MAX_RETRIES, NO_RETRIES, Delays, Exponential
 from jobistemer.core.schedules import AnyCalendar, AnySchedule, Interval
+from jobistemer.migrate.celery_tasks import build_task, check_names, find_reference
 from jobistemer.migrate.fields import CronSets
 from jobistemer.migrate.found import Exceptions, Found, FoundJob, FoundTask, Instants, Verdict
-from jobistemer.migrate.loading import bind_payload, explain_refusal, load, name_function, require
+from jobistemer.migrate.loading import bind_payload, load, require
 from jobistemer.migrate.names import clean_name
 
 _PERIODS = {"s": 1, "m": 60, "h": 3600}
@@ -40,14 +43,14 @@ def read_celery(reference: str) -> Found:
 
 
 def _read_task(app: Any, task: Any, found: Found) -> FoundTask | None:
-    reference = _name_task(task)
+    reference = find_reference(task)
     if reference is None:
         found.remark(
             task.name, Verdict.NO_EQUAL, "the task is made within a function or in __main__: no module can import it"
         )
         return None
-    if refusal := explain_refusal(task.name, task.run):
-        found.remark(task.name, Verdict.NO_EQUAL, refusal)
+    declared = build_task(task, reference, found)
+    if declared is None:
         return None
     options: dict[str, Any] = {}
     queue = app.amqp.router.route({}, task.name).get("queue") or task.queue
@@ -59,16 +62,7 @@ def _read_task(app: Any, task: Any, found: Found) -> FoundTask | None:
     verdict = Verdict.DIFFERS if any(each.subject == task.name for each in found.remarks) else Verdict.SAME
     if verdict is Verdict.SAME:
         found.remark(task.name, verdict, "a task with the same name and arguments")
-    return FoundTask(clean_name(task.name), reference, options=options)
-
-
-def _name_task(task: Any) -> str | None:
-    """Return the import path of the function below a task object; None when a module cannot import it."""
-    named = name_function(getattr(task.run, "__func__", task.run))
-    if named is None or "." in named.partition(":")[2]:
-        return None
-    # The name of the function is usually bound to the task object, whose `run` is the function.
-    return f"{named}.run" if hasattr(load(named, "a task"), "run") else named
+    return msgspec.structs.replace(declared, options=options)
 
 
 def _read_retries(task: Any, options: dict[str, Any], found: Found) -> None:
@@ -144,6 +138,7 @@ def _read_entry(app: Any, name: str, entry: Mapping[str, Any], tasks: Mapping[st
         return
     try:
         payload = bind_payload(app.tasks[entry["task"]].run, entry.get("args") or (), entry.get("kwargs") or {})
+        check_names(task, payload)
         schedule, calendars, theirs = _read_schedule(app, entry["schedule"], subject, found)
     except InvalidInput as error:
         found.remark(subject, Verdict.NO_EQUAL, str(error))

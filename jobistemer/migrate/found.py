@@ -41,8 +41,9 @@ class FoundTask(msgspec.Struct, frozen=True):
     """A function that the other engine executes.
 
     reference: its import path, `package.module:attribute.attribute`. call: how the module hands it on: `plain` as it
-    is, `arq` with the dictionary that arq passes first. parameters: of a wrapper, in order, with their defaults as
-    source text; for `plain` they are not used. options: those of `app.task`.
+    is, `wrapped` by a function of the module that calls it, `arq` likewise with the dictionary that arq passes first.
+    parameters: of such a function, in order, with their defaults as source text; for `plain` they are not used.
+    options: those of `app.task`.
     """
 
     name: str

@@ -90,13 +90,20 @@ def explain_refusal(name: str, function: Callable[..., Any]) -> str:
     return ""
 
 
+def takes_any_name(function: Callable[..., Any]) -> bool:
+    """Return whether a function takes arguments of any name, `**kwargs`."""
+    return any(each.kind is inspect.Parameter.VAR_KEYWORD for each in inspect.signature(function).parameters.values())
+
+
 def describe_parameters(function: Callable[..., Any], skip: int = 0) -> tuple[str, ...] | None:
-    """Return the parameters of a function as source text of a wrapper, without the first `skip`.
+    """Return the parameters of a function as source text of a wrapper, without the first `skip` and without `**`.
 
     None when one of them has no name, or a default that has no literal.
     """
     found = []
     for parameter in list(inspect.signature(function).parameters.values())[skip:]:
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            continue
         if parameter.kind not in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
             return None
         if parameter.default is inspect.Parameter.empty:

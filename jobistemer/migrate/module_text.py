@@ -12,7 +12,10 @@ from jobistemer.migrate.found import Found, FoundJob, FoundTask, Verdict
 from jobistemer.migrate.names import build_identifier
 from jobistemer.migrate.source_text import Imports, write_value
 
-_HEAD = '''"""Tasks and jobs of {source}, written by `jobistemer migrate`. The file is yours: change it as you like."""
+_HEAD = '''"""Tasks and jobs of {source}.
+
+`jobistemer migrate` has written this file; it is yours: change it as you like.
+"""
 
 from __future__ import annotations
 '''
@@ -43,15 +46,19 @@ class _Module:
     def declare(self, task: FoundTask, head: str, first: tuple[str, ...], given: Mapping[str, Any]) -> None:
         """Add the declaration of a function: as it is, or below a wrapper where the engine passes a first argument."""
         name = build_identifier(task.name, self.taken)
-        if task.call != "arq":
+        if task.call == "plain":
             self.parts.append(self.call(f"{name} = {head}", first, given, f"({self.refer(task)})"))
             return
         self.imports.add("typing", "Any")
-        handed = ", ".join(["{}", *(parameter.partition(":")[0] for parameter in task.parameters)])
-        parameters = ", ".join(task.parameters)
+        given_names = [parameter.partition(":")[0] for parameter in task.parameters]
         decorator = self.call(f"@{head}", first, given)
-        body = f"    return await {self.refer(task)}({handed})"
-        self.parts.append(f"\n{decorator}\nasync def {name}({parameters}) -> Any:\n{body}\n")
+        if task.call == "arq":
+            returned = f"await {self.refer(task)}({', '.join(['{}', *given_names])})"
+        else:
+            returned = f"{self.refer(task)}({', '.join(f'{each}={each}' for each in given_names)})"
+        kind = "async def" if task.call == "arq" else "def"
+        function = f"{kind} {name}({', '.join(task.parameters)}) -> Any:\n    return {returned}"
+        self.parts.append(f"\n{decorator}\n{function}\n")
 
     def write_task(self, task: FoundTask) -> None:
         """Add the declaration of a task."""

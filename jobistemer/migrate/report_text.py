@@ -64,8 +64,12 @@ def write_report(found: Found, comparisons: list[Comparison]) -> str:
     for verdict in _ORDER:
         remarks = [each for each in found.remarks if each.verdict is verdict]
         if remarks:
+            # What holds for many tasks is said once.
+            subjects: dict[str, list[str]] = {}
+            for each in remarks:
+                subjects.setdefault(each.text, []).append(each.subject)
             lines += [f"## {verdict.capitalize()}", ""]
-            lines += [f"- **{each.subject}**: {each.text}" for each in remarks]
+            lines += [f"- **{', '.join(names)}**: {text}" for text, names in subjects.items()]
             lines.append("")
     lines += ["## Instants of the next 400 days", ""]
     lines += [line for each in comparisons for line in _describe(each, found)]

@@ -120,6 +120,72 @@ def test_a_task_of_celery_is_executed_by_the_function_itself(migrate):
     assert report.function(day="monday") == "monday"
 
 
+CELERY_CLASSES = """
+from celery import Celery, Task
+from celery.schedules import crontab
+
+class Wrapping(Task):
+    def __call__(self, *args, **kwargs):
+        return "wrapped", super().__call__(*args, **kwargs)
+
+    def on_failure(self, *given):
+        pass
+
+app = Celery("shop", broker="redis://127.0.0.1:1/0", task_cls=Wrapping)
+
+@app.task
+def add(x: int, y: int = 2):
+    return x + y
+
+@app.task(base=Task)
+def loose(day, **rest):
+    return day, rest
+
+@app.task(base=Task)
+def loose_positions(*days, **rest):
+    pass
+
+@app.task
+def lax(day, since=object()):
+    pass
+
+class View:
+    def __init_subclass__(cls):
+        def work(self, n: int):
+            return cls.__name__, n
+        cls.work = app.task(bind=True, name=f"{__name__}.{cls.__name__}.work", base=Task)(work)
+
+    @staticmethod
+    @app.task(base=Task)
+    def refresh(event: int):
+        return event
+
+class Cart(View):
+    pass
+
+app.conf.beat_schedule = {
+    "fits": {"task": f"{__name__}.loose", "schedule": crontab(0, 0), "kwargs": {"day": 1}},
+    "unfit": {"task": f"{__name__}.loose", "schedule": crontab(0, 0), "kwargs": {"day": 1, "more": 2}},
+}
+"""
+
+
+def test_a_task_of_celery_is_called_as_its_class_does(migrate):
+    app, jobs, _, remarks = migrate("celery", CELERY_CLASSES, ":app", code=1)
+    tasks = {name.partition(".")[2]: handler.function for name, handler in app.handlers.items()}
+    assert tasks["add"](x=1) == ("wrapped", 3)
+    assert tasks["loose"](day=1) == (1, {})
+    assert tasks["Cart.work"](n=4) == ("Cart", 4)
+    assert tasks["refresh"](event=5) == 5
+    assert "the class Wrapping has a __call__ of its own" in remarks["add", "differs"] or "acks_late" in remarks["add", "differs"]
+    assert "on_failure of the class Wrapping are not called" in remarks["add", "no equal"]
+    assert "*days" in remarks["loose_positions", "no equal"]
+    assert "no literal" in remarks["lax", "no equal"] or "on_failure" in remarks["lax", "no equal"]
+    assert "lax" not in tasks
+    assert set(jobs) == {"fits"}
+    assert "more are among the **kwargs" in remarks["schedule 'unfit'", "no equal"]
+
+
 APSCHEDULER = """
 from datetime import datetime, timezone
 from apscheduler.schedulers.background import BackgroundScheduler

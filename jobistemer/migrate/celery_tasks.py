@@ -1,0 +1,88 @@
+"""How a module calls a task of Celery: its function, or the task object where its class does more than call it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from jobistemer.core.errors import InvalidInput
+from jobistemer.migrate.found import Found, FoundTask, Verdict
+from jobistemer.migrate.loading import (
+    describe_parameters,
+    explain_refusal,
+    load,
+    name_function,
+    require,
+    takes_any_name,
+)
+from jobistemer.migrate.names import clean_name
+
+_HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
+
+
+def find_reference(task: Any) -> str | None:
+    """Return the import path of a task object, or of its plain function; None when a module cannot import it."""
+    named = name_function(getattr(task.run, "__func__", task.run))
+    if named is not None:
+        return named
+    # Made by a function and bound to the name that the task says, such as by a class for each of its subclasses.
+    parts = task.name.split(".")
+    for at in range(len(parts) - 1, 0, -1):
+        if (found := sys.modules.get(".".join(parts[:at]))) is not None:
+            for part in parts[at:]:
+                found = getattr(found, part, None)
+            return f"{'.'.join(parts[:at])}:{'.'.join(parts[at:])}" if _is_task(found, task) else None
+    return None
+
+
+def build_task(task: Any, reference: str, found: Found) -> FoundTask | None:
+    """Return the task without its options, as a module can declare it; None, with a remark, where it cannot."""
+    is_object = _is_task(load(reference, "a task"), task)
+    overridden = type(task).__call__ is not require("celery", "celery").Task.__call__
+    if overridden and not is_object:
+        text = f"its class {type(task).__name__} has a __call__ of its own, and the task object cannot be imported"
+        found.remark(task.name, Verdict.NO_EQUAL, text)
+        return None
+    _remark_hooks(task, found)
+    name, refusal = clean_name(task.name), explain_refusal(task.name, task.run)
+    if not overridden and not refusal:
+        # The name of the function is usually bound to the task object, whose `run` is the function.
+        return FoundTask(name, f"{reference}.run" if is_object else reference)
+    parameters = describe_parameters(task.run)
+    if parameters is None or (refusal and not takes_any_name(task.run)):
+        found.remark(task.name, Verdict.NO_EQUAL, refusal or "a default of its parameters has no literal")
+        return None
+    if takes_any_name(task.run):
+        found.remark(
+            task.name, Verdict.DIFFERS, "**kwargs is left out: a payload names its arguments; add those that are given"
+        )
+    if overridden:
+        text = f"{_name_base(task)} has a __call__ of its own: the task object is called, which executes it too"
+        found.remark(task.name, Verdict.DIFFERS, text)
+    return FoundTask(name, reference if overridden or not is_object else f"{reference}.run", "wrapped", parameters)
+
+
+def check_names(task: FoundTask, payload: Mapping[str, Any]) -> None:
+    """Raise InvalidInput for arguments of a schedule that only `**kwargs` of the task took."""
+    names = {each.partition(":")[0] for each in task.parameters}
+    if task.call == "wrapped" and (other := sorted(set(payload) - names)):
+        raise InvalidInput(f"its arguments {', '.join(other)} are among the **kwargs of the task, which are left out")
+
+
+def _is_task(found: Any, task: Any) -> bool:
+    return hasattr(found, "run") and getattr(found, "name", None) == task.name
+
+
+def _remark_hooks(task: Any, found: Found) -> None:
+    base = require("celery", "celery").Task
+    own = [name for name in _HOOKS if getattr(type(task), name, None) is not getattr(base, name, None)]
+    if own:
+        text = f"{', '.join(own)} of {_name_base(task)} are not called: see on_dead, app.on_… and middleware"
+        found.remark(task.name, Verdict.NO_EQUAL, text)
+
+
+def _name_base(task: Any) -> str:
+    """Return the name of the class that an application gives its tasks; Celery makes a subclass for each task."""
+    names = [each.__name__ for each in type(task).__mro__ if not each.__module__.startswith("celery.")]
+    return f"the class {names[1] if len(names) > 2 else names[0]}"
