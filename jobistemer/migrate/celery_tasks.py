@@ -9,6 +9,7 @@ from typing import Any
 from jobistemer.core.errors import InvalidInput
 from jobistemer.migrate.found import Found, FoundTask, Verdict
 from jobistemer.migrate.loading import (
+    LEFT_OUT,
     describe_parameters,
     explain_refusal,
     load,
@@ -50,15 +51,16 @@ def build_task(task: Any, reference: str, found: Found) -> FoundTask | None:
         # The name of the function is usually bound to the task object, whose `run` is the function.
         return FoundTask(name, f"{reference}.run" if is_object else reference)
     parameters = describe_parameters(task.run)
-    if parameters is None or (refusal and not takes_any_name(task.run)):
-        found.remark(task.name, Verdict.NO_EQUAL, refusal or "a default of its parameters has no literal")
+    # Where the class has a say in it, the annotations say what it hands on, and not what callers give.
+    if parameters is None or (refusal and not overridden and not takes_any_name(task.run)):
+        text = refusal if refusal and not overridden else "a default of its parameters has no literal"
+        found.remark(task.name, Verdict.NO_EQUAL, text)
         return None
     if takes_any_name(task.run):
-        found.remark(
-            task.name, Verdict.DIFFERS, "**kwargs is left out: a payload names its arguments; add those that are given"
-        )
+        found.remark(task.name, Verdict.DIFFERS, LEFT_OUT)
     if overridden:
-        text = f"{_name_base(task)} has a __call__ of its own: the task object is called, which executes it too"
+        base = _name_base(task, "__call__")
+        text = f"{base} has a __call__ of its own: the task object is called, which executes it too"
         found.remark(task.name, Verdict.DIFFERS, text)
     return FoundTask(name, reference if overridden or not is_object else f"{reference}.run", "wrapped", parameters)
 
@@ -78,11 +80,10 @@ def _remark_hooks(task: Any, found: Found) -> None:
     base = require("celery", "celery").Task
     own = [name for name in _HOOKS if getattr(type(task), name, None) is not getattr(base, name, None)]
     if own:
-        text = f"{', '.join(own)} of {_name_base(task)} are not called: see on_dead, app.on_… and middleware"
+        text = f"{', '.join(own)} of {_name_base(task, own[0])} are not called: see on_dead, app.on_… and middleware"
         found.remark(task.name, Verdict.NO_EQUAL, text)
 
 
-def _name_base(task: Any) -> str:
-    """Return the name of the class that an application gives its tasks; Celery makes a subclass for each task."""
-    names = [each.__name__ for each in type(task).__mro__ if not each.__module__.startswith("celery.")]
-    return f"the class {names[1] if len(names) > 2 else names[0]}"
+def _name_base(task: Any, method: str) -> str:
+    """Return the class that has a method of its own; Celery makes a subclass of it for each task."""
+    return f"the class {next(each.__name__ for each in type(task).__mro__ if method in vars(each))}"

@@ -6,12 +6,17 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
 from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, Misconfigured
-from jobistemer.core.handlers.callables import read_callable
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.jobs.options import Options
+from jobistemer.migrate.names import clean_name
+
+LEFT_OUT = "**kwargs is left out: a payload names its arguments; add those that are given"
 
 
 def load(reference: str, what: str) -> Any:
@@ -50,10 +55,16 @@ def require(module: str, package: str) -> Any:
         ) from error
 
 
+def is_path(path: str) -> bool:
+    """Return whether source can write a dotted path: none of its parts is a number, `<locals>` or a keyword."""
+    return all(part.isidentifier() and not iskeyword(part) for part in path.split("."))
+
+
 def name_function(function: Callable[..., Any]) -> str | None:
     """Return the import path of a function, `module:name`; None when a module cannot import it by its name."""
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
-    if not module or not name or module == "__main__" or "<" in name:
+    # A name such as `0001_initial` can be loaded, and no `import` can say it.
+    if not module or not name or module == "__main__" or not is_path(f"{module}.{name}"):
         return None
     found: Any = sys.modules.get(module)
     for part in name.split("."):
@@ -84,10 +95,22 @@ def bind_payload(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapp
 def explain_refusal(name: str, function: Callable[..., Any]) -> str:
     """Return why a function cannot be a task here, such as for `*args`; empty when it can."""
     try:
-        read_callable(name, function)
+        # The very object that the declaration makes.
+        Handler(clean_name(name), function, Options())
     except InvalidDefinition as error:
         return str(error)
     return ""
+
+
+def describe_call(name: str, function: Callable[..., Any]) -> tuple[str, tuple[str, ...]] | None:
+    """Return how a module hands a function on, and the parameters of its wrapper; None where it cannot.
+
+    A function that only `**kwargs` keep from being a task is called by a wrapper without them.
+    """
+    if not explain_refusal(name, function):
+        return "plain", ()
+    parameters = describe_parameters(function) if takes_any_name(function) else None
+    return None if parameters is None else ("wrapped", parameters)
 
 
 def takes_any_name(function: Callable[..., Any]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.migrate.found import Found, FoundTask, Verdict
-from jobistemer.migrate.loading import explain_refusal, name_function
+from jobistemer.migrate.loading import LEFT_OUT, describe_call, explain_refusal, name_function
 from jobistemer.migrate.names import clean_name
 from jobistemer.migrate.rq_source import EnqueuedFunction, SourceTree
 
@@ -57,14 +57,17 @@ def _declare(reference: str, calls: list[EnqueuedFunction], found: Found) -> Non
     if any(each.reference == path for each in found.tasks):
         found.remark(path, Verdict.SAME, where)
         return
-    if refusal := explain_refusal(function.__name__, function):
-        found.remark(path, Verdict.NO_EQUAL, f"{refusal}; {where}")
+    described = describe_call(function.__name__, function)
+    if described is None:
+        found.remark(path, Verdict.NO_EQUAL, f"{explain_refusal(function.__name__, function)}; {where}")
         return
+    if described[0] == "wrapped":
+        found.remark(path, Verdict.DIFFERS, LEFT_OUT)
     name = choose_task_name(function, path, found)
     options = sorted({option for call in calls for option in call.options})
     with_options = f" with {', '.join(options)}, which are options of the task or of its call" if options else ""
     found.remark(path, Verdict.DIFFERS, f"{where}{with_options}: write {name}.enqueue(…) there")
-    found.tasks.append(FoundTask(name, path, options={"retry": NO_RETRIES}))
+    found.tasks.append(FoundTask(name, path, *described, options={"retry": NO_RETRIES}))
 
 
 def _list_places(calls: Iterable[EnqueuedFunction]) -> str:
@@ -77,12 +80,11 @@ def _import_function(reference: str) -> Any:
     """Import what a dotted path stands for. Raises InvalidInput where it cannot be imported."""
     parts = reference.replace(":", ".").split(".")
     try:
-        at = 1
         found = import_module(parts[0])
-        while at < len(parts) and not hasattr(found, parts[at]) and find_spec(".".join(parts[: at + 1])):
-            found, at = import_module(".".join(parts[: at + 1])), at + 1
-        for part in parts[at:]:
-            found = getattr(found, part)
+        for at, part in enumerate(parts[1:], start=1):
+            path = ".".join(parts[: at + 1])
+            is_module = not hasattr(found, part) and hasattr(found, "__path__") and find_spec(path)
+            found = import_module(path) if is_module else getattr(found, part)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise

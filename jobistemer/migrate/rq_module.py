@@ -20,7 +20,15 @@ from jobistemer.core.errors import InvalidInput, JobistemerError
 from jobistemer.core.jobs.retries import NO_RETRIES, Delays
 from jobistemer.core.schedules import AnySchedule, Cron, Interval
 from jobistemer.migrate.found import Found, FoundJob, FoundTask, Instants, Verdict
-from jobistemer.migrate.loading import bind_payload, explain_refusal, load, name_function, require
+from jobistemer.migrate.loading import (
+    LEFT_OUT,
+    bind_payload,
+    describe_call,
+    explain_refusal,
+    load,
+    name_function,
+    require,
+)
 from jobistemer.migrate.names import clean_name
 from jobistemer.migrate.rq_calls import choose_task_name, declare_enqueued
 from jobistemer.migrate.rq_source import read_source_tree
@@ -97,9 +105,12 @@ def _read_function(function: Any, found: Found) -> None:
             subject, Verdict.NO_EQUAL, "the function is made within another one or in __main__: no module can import it"
         )
         return
-    if refusal := explain_refusal(function.__name__, function):
-        found.remark(subject, Verdict.NO_EQUAL, refusal)
+    described = describe_call(function.__name__, function)
+    if described is None:
+        found.remark(subject, Verdict.NO_EQUAL, explain_refusal(function.__name__, function))
         return
+    if described[0] == "wrapped":
+        found.remark(subject, Verdict.DIFFERS, LEFT_OUT)
     options: dict[str, Any] = {"queue": clean_name(str(getattr(decorator.queue, "name", decorator.queue)))}
     options |= {"timeout_s": float(decorator.timeout)} if isinstance(decorator.timeout, int | float) else {}
     retry = decorator.retry
@@ -116,7 +127,7 @@ def _read_function(function: Any, found: Found) -> None:
     if decorator.timeout is None:
         found.remark(subject, Verdict.DIFFERS, "RQ's default time-out is 180 s, here it is 300 s")
     found.remark(subject, Verdict.SAME, f"a task in queue {options['queue']}")
-    found.tasks.append(FoundTask(choose_task_name(function, name, found), name, options=options))
+    found.tasks.append(FoundTask(choose_task_name(function, name, found), name, *described, options=options))
 
 
 def _read_retry(retry: Any) -> Any:

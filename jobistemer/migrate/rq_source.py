@@ -7,23 +7,20 @@ Nothing is executed here.
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from jobistemer.core.errors import InvalidInput
+from jobistemer.migrate.rq_syntax import Wrapper, find_function, find_wrappers
 
-# How many arguments stand before the function.
-_CALLS = {"enqueue": 0, "enqueue_call": 0, "prepare_data": 0, "enqueue_at": 1, "enqueue_in": 1}
-_OF_RQ_SCHEDULER = {"schedule": 1, "cron": 1}
 _OPTIONS = frozenset(
     {
         *("job_timeout", "timeout", "result_ttl", "ttl", "failure_ttl", "depends_on", "retry", "at_front", "meta"),
         *("on_success", "on_failure", "on_stopped", "repeat", "interval", "queue_name", "unique", "pipeline"),
     }
 )
-_QUEUE = re.compile(r"queue|scheduler|\brq\b|(^|[._])q$", re.IGNORECASE)
 _SKIPPED = frozenset({"site-packages", "node_modules", "__pycache__", "build", "dist"})
 MAX_FILE_BYTES = 1_000_000
 
@@ -59,15 +56,44 @@ def read_source_tree(folder: str) -> SourceTree:
     if not start.is_dir():
         raise InvalidInput(f"--source {folder!r} is no folder; give the folder of the application's Python files")
     root = start.resolve()
-    while (root / "__init__.py").exists():
+    # An application may import from within its package, whose folder is then on the path.
+    while (root / "__init__.py").exists() and str(root) not in sys.path:
         root = root.parent
     tree = SourceTree(root, [], [], [])
-    files = sorted(_list_files(start))
-    if not files:
+    paths = sorted(_list_files(start))
+    if not paths:
         raise InvalidInput(f"--source {folder!r} has no Python files")
-    for path in files:
-        _read_file(path, tree)
+    files = [file for path in paths if (file := _read_file(path, tree)) is not None]
+    wrappers = {
+        f".{each.name}" if each.is_method else f"{file.names.module}.{each.name}": each
+        for file in files
+        for each in find_wrappers(file.syntax)
+    }
+    within = {call: key for key, wrapper in wrappers.items() for call in wrapper.inner}
+    used: set[str] = set()
+    for file in files:
+        if file.names.has_rq_job and any(_is_job(node) for node in ast.walk(file.syntax)):
+            tree.decorated.append(file.names.module)
+        # What a wrapper hands on is what its callers give.
+        calls = [node for node in ast.walk(file.syntax) if isinstance(node, ast.Call) and node not in within]
+        for call in calls:
+            key = file.names.find_wrapper(call.func, wrappers)
+            used |= {key} if _add_call(call, file, wrappers.get(key), tree) else set()
+    for file in files:
+        for node in ast.walk(file.syntax):
+            if isinstance(node, ast.Call) and within.get(node, "") not in {"", *used}:
+                _add_call(node, file, None, tree)
     return tree
+
+
+def _add_call(node: ast.Call, file: SourceFile, wrapper: Wrapper | None, tree: SourceTree) -> bool:
+    """Add what a call hands to RQ. Returns whether it hands on anything."""
+    function = find_function(node, wrapper)
+    if function is not None:
+        options = tuple(ast.unparse(each) for each in node.keywords if each.arg in _OPTIONS)
+        place, reference = f"{file.path}:{node.lineno}", file.names.resolve(function)
+        tree.calls.append(EnqueuedFunction(place, reference, ast.unparse(function), options))
+    return function is not None
 
 
 def _list_files(folder: Path) -> Iterator[Path]:
@@ -81,35 +107,28 @@ def _list_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _read_file(path: Path, tree: SourceTree) -> None:
+def _read_file(path: Path, tree: SourceTree) -> SourceFile | None:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             tree.unread.append((str(path), f"it has more than {MAX_FILE_BYTES} bytes"))
-            return
+            return None
         # As bytes: the file itself says its encoding.
         syntax = ast.parse(path.read_bytes(), str(path))
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
         tree.unread.append((str(path), f"{type(error).__name__}: {error}"))
-        return
+        return None
     names = list(path.resolve().relative_to(tree.root).with_suffix("").parts)
     is_package = names[-1] == "__init__"
     module = ".".join(names[:-1] if is_package else names)
     package = module if is_package else module.rpartition(".")[0]
-    known = _Names(module, package, syntax)
-    if known.has_rq_job and any(_is_job(node) for node in ast.walk(syntax)):
-        tree.decorated.append(module)
-    for node in ast.walk(syntax):
-        if isinstance(node, ast.Call) and (function := _find_function(node)) is not None:
-            options = tuple(ast.unparse(each) for each in node.keywords if each.arg in _OPTIONS)
-            found = EnqueuedFunction(f"{path}:{node.lineno}", known.resolve(function), ast.unparse(function), options)
-            tree.calls.append(found)
+    return SourceFile(path, syntax, Names(module, package, syntax))
 
 
-class _Names:
+class Names:
     """What the names of a file stand for: imports, wherever they are made, and its own functions."""
 
     def __init__(self, module: str, package: str, syntax: ast.Module) -> None:
-        self._module = module
+        self.module = module
         self._known: dict[str, str] = {}
         self.has_rq_job = False
         own = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -136,6 +155,11 @@ class _Names:
             each.name == "job" for each in node.names
         )
 
+    def find_wrapper(self, called: ast.expr, wrappers: Mapping[str, Wrapper]) -> str:
+        """Return the key of the wrapper that is called; empty for anything else."""
+        function, method = self.resolve(called).replace(":", "."), f".{getattr(called, 'attr', '')}"
+        return function if function in wrappers else method if method in wrappers else ""
+
     def resolve(self, node: ast.expr) -> str:
         """Return the dotted path that an expression stands for, `module:name` where that is told; empty otherwise."""
         if isinstance(node, ast.Constant):
@@ -149,22 +173,12 @@ class _Names:
         return ".".join([self._known[node.id], *reversed(parts)])
 
 
-def _find_function(call: ast.Call) -> ast.expr | None:
-    """Return the function that a call hands to RQ; None for any other call."""
-    if not isinstance(call.func, ast.Attribute):
-        return None
-    name = call.func.attr
-    receiver = ast.unparse(call.func.value)
-    before = _CALLS.get(name)
-    if before is None and name in _OF_RQ_SCHEDULER and "scheduler" in receiver.lower():
-        before = _OF_RQ_SCHEDULER[name]
-    # Others have methods of these names, too: what is called has to look like a queue.
-    if before is None or not _QUEUE.search(receiver):
-        return None
-    for keyword in call.keywords:
-        if keyword.arg in ("func", "f"):
-            return keyword.value
-    return call.args[before] if len(call.args) > before else None
+class SourceFile(NamedTuple):
+    """One file that was read. names: what its names stand for."""
+
+    path: Path
+    syntax: ast.Module
+    names: Names
 
 
 def _is_job(node: ast.AST) -> bool:

@@ -145,6 +145,17 @@ def loose(day, **rest):
 def loose_positions(*days, **rest):
     pass
 
+class Model:
+    pass
+
+@app.task
+def looked_up(order: Model | int):
+    return order
+
+@app.task(base=Task)
+def unreadable(order: Model | int):
+    return order
+
 @app.task
 def lax(day, since=object()):
     pass
@@ -175,6 +186,8 @@ def test_a_task_of_celery_is_called_as_its_class_does(migrate):
     tasks = {name.partition(".")[2]: handler.function for name, handler in app.handlers.items()}
     assert tasks["add"](x=1) == ("wrapped", 3)
     assert tasks["loose"](day=1) == (1, {})
+    assert tasks["looked_up"](order=8) == ("wrapped", 8)
+    assert "cannot be read from JSON" in remarks["unreadable", "no equal"]
     assert tasks["Cart.work"](n=4) == ("Cart", 4)
     assert tasks["refresh"](event=5) == 5
     assert "the class Wrapping has a __call__ of its own" in remarks["add", "differs"] or "acks_late" in remarks["add", "differs"]

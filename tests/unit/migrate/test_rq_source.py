@@ -92,7 +92,9 @@ FILES = {
         from . import jobs
         from .queues import queue
         from .mail.send import missing
-        rest = (1, 2)
+        class Model: pass
+
+        def unreadable(model: int | Model): pass
 
         def variadic(*paths):
             pass
@@ -100,6 +102,7 @@ FILES = {
         def later():
             queue.enqueue(jobs.resize, "a")
             queue.enqueue(variadic, 1)
+            queue.enqueue(unreadable, 1)
         """,
 }
 
@@ -116,12 +119,55 @@ def test_functions_that_are_enqueued_become_tasks_and_the_report_says_where(migr
     )
     assert "views.py:12, src/NAME/views.py:13, src/NAME/views.py:17" in remarks["NAME.mail.send:remind"]
     assert "views.py:14, src/NAME/views.py:18:" in remarks["NAME.views:local"]
-    assert "other.py:11" in remarks["NAME.jobs:resize"]
+    assert "other.py:13" in remarks["NAME.jobs:resize"]
     assert "*paths" in remarks["NAME.other:variadic"]
+    assert "cannot be read from JSON" in remarks["NAME.other:unreadable"]
     assert "'function'" in remarks["src/NAME/views.py:20"]
     assert "lambda" in remarks["src/NAME/views.py:21"]
     assert "src/NAME/views.py:19" not in remarks
     assert "'request.gone.method'" in remarks["src/NAME/views.py:22"]
+
+
+def test_a_function_of_the_application_that_enqueues_what_it_is_given_is_looked_through(migrate):
+    helper = """
+        from functools import partial
+        queue = None
+
+        def start_job(function, *args, in_seconds=0):
+            method = queue.enqueue
+            if in_seconds:
+                method = partial(queue.enqueue_in, in_seconds)
+            job = method(function, *args)
+            return job
+
+        class Starter:
+            def start(self, name, work):
+                queue.enqueue(work, name)
+        """
+    use = """
+        from .helper import Starter, start_job
+
+        def one(): pass
+        def two(): pass
+        def three(): pass
+
+        def use(given):
+            start_job(one, 1)
+            start_job(function=two)
+            Starter().start("x", three)
+            start_job(given.method)
+        """
+    app, remarks = migrate({"helper.py": helper, "use.py": use}, code=1)
+    assert {"one", "two", "three"} <= set(app.handlers)
+    assert remarks["NAME.use:one"].startswith("enqueued at src/NAME/use.py:9:")
+    assert [subject for subject in remarks if ".py" in subject] == ["src/NAME/use.py:12"]
+
+
+def test_a_function_with_any_names_is_called_without_them_and_a_module_that_no_import_can_say_is_named(migrate):
+    migration = "def forward(n=1, **rest):\n    return n\nqueue = None\ndef go():\n    queue.enqueue(forward)\n"
+    app, remarks = migrate({"m/__init__.py": "", "m/0001_first.py": migration, "m/second.py": migration}, code=1)
+    assert app.handlers["forward"].function(n=3) == 3
+    assert "no function that a module can import" in remarks["NAME.m.0001_first:forward"]
 
 
 def test_two_functions_of_one_name_are_two_tasks(migrate):
