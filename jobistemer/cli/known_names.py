@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from difflib import get_close_matches
@@ -59,10 +60,11 @@ def check_limit(session: Session, limit: str, *, force: bool) -> None:
 
 def _declared_handlers(session: Session) -> list[Handler]:
     # The server learns of a task with its first run: one that has had none is known by the code alone, if it is here.
-    if not find_project(Path.cwd()).app:
+    reference = os.environ.get("JOBISTEMER_APP")
+    if not reference and not find_project(Path.cwd()).app:
         return []
     with suppress(Misconfigured):
-        return list(load_app(None, None, session.namespace.name).handlers.values())
+        return list(load_app(reference, None, session.namespace.name).handlers.values())
     return []
 
 

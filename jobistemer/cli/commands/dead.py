@@ -169,7 +169,7 @@ def _details(letter: DeadRun, now_ms: int) -> RenderableType:
             ("of", slot),
             ("queue", run.place),
             ("attempts", run.attempts),
-            ("died", tables.format_instant(run.ended_at, now_ms)),
+            ("died (UTC)", tables.format_instant(run.ended_at, now_ms)),
             ("payload", to_text(bytes(message.payload))),
             ("message", "" if letter.raw is None else to_text(letter.raw)),
             ("metadata", ", ".join(f"{key}={value}" for key, value in hide_named(message.metadata).items())),

@@ -35,7 +35,7 @@ def _details(report: Report, now_ms: int) -> RenderableType:
         (
             ("occurrence", report.occurrence),
             ("job", f"{report.job} version {report.version}"),
-            ("due", tables.format_instant(report.due * 1000, now_ms)),
+            ("due (UTC)", tables.format_instant(report.due * 1000, now_ms)),
             ("state", tables.style_state(report.state)),
             ("reason", report.reason),
             ("late", format_duration(report.late_ms)),

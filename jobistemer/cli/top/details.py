@@ -101,7 +101,7 @@ def _worker_facts(worker: WorkerSummary, now_ms: int) -> list[tuple[str, str]]:
     memory = "" if worker.memory_mib is None else f"{worker.memory_mib:,.0f} MiB"
     return [
         ("host, pid", f"{worker.host}, {worker.pid}"),
-        ("started", tables.format_instant(worker.started_at, now_ms) if worker.started_at else ""),
+        ("started (UTC)", tables.format_instant(worker.started_at, now_ms) if worker.started_at else ""),
         ("last beat", f"{format_duration(now_ms - worker.beat_at)} ago"),
         ("queues", ", ".join(f"{queue}:{weight}" if weight else queue for queue, weight in worker.queues.items())),
         ("slots", f"{worker.in_flight} in flight, {worker.concurrency} slots"),
@@ -121,7 +121,7 @@ def _read_ticker(namespace: Namespace, name: str) -> Details | None:
         return None
     facts = [
         ("host, pid", f"{ticker.host}, {ticker.pid}"),
-        ("started", tables.format_instant(ticker.started_at, now_ms) if ticker.started_at else ""),
+        ("started (UTC)", tables.format_instant(ticker.started_at, now_ms) if ticker.started_at else ""),
         ("last beat", f"{format_duration(now_ms - ticker.beat_at)} ago"),
         ("fired", f"{ticker.fired:,}, of them {ticker.prepared:,} prepared ahead"),
         ("most late", f"{format_duration(ticker.late_ms_recent)} in 5 min, {format_duration(ticker.late_ms_max)} ever"),
@@ -141,9 +141,9 @@ def _read_run(namespace: Namespace, run_id: str) -> Details | None:
     facts = [
         ("state", f"{run.state}, {format_distance(run.ended_at, now_ms)}" if run.ended_at else str(run.state)),
         ("queue", run.place),
-        ("enqueued", tables.format_instant(run.enqueued_at, now_ms)),
+        ("enqueued (UTC)", tables.format_instant(run.enqueued_at, now_ms)),
         ("attempts", str(run.attempts)),
-        ("asked to end", f"{tables.format_instant(run.cancel, now_ms)}: {run.cancel_reason}" if run.cancel else ""),
+        ("asked to end (UTC)", f"{tables.format_instant(run.cancel, now_ms)}: {run.cancel_reason}" if run.cancel else ""),
         ("note", run.news),
         ("payload", payload),
         ("result", bytes(run.result).decode()[:MAX_PAYLOAD] if bytes(run.result) != b"null" else ""),

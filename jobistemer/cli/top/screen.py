@@ -53,7 +53,7 @@ def render_screen(
 
 def render_details(details: Details, title: str, footer: str, height: int) -> RenderableType:
     """Build the screen of one thing: its facts, and as many of its last lines as there is room for."""
-    facts = [_styled_line(f"{name:>14}  {value}", "") for name, value in details.facts if value][: height - FIXED_LINES]
+    facts = [_styled_line(f"{name:>18}  {value}", "") for name, value in details.facts if value][: height - FIXED_LINES]
     room = max(0, height - FIXED_LINES - len(facts) - 1)
     lines = [_styled_line(f"  {line}", "dim") for line in details.lines[-room:]] if room else []
     head = [_styled_line(f" {title}", "reverse"), _styled_line(f" {details.title}", "bold")]

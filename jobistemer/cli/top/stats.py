@@ -36,4 +36,4 @@ def _table(stats: Stats, now: dict[str, int], numbers: dict[str, int]) -> Render
     at_least = "" if stats.exact else " at least"
     rows = [(name, f"{count:,}{at_least}") for name, count in now.items()]
     rows += [(name, f"{count:,}") for name, count in numbers.items()]
-    return tables.properties([*rows, ("ended since", tables.format_utc(int(stats.since.timestamp())))])
+    return tables.properties([*rows, ("ended since (UTC)", tables.format_utc(int(stats.since.timestamp())))])

@@ -94,6 +94,10 @@ def test_a_task_is_known_by_its_job_by_its_ends_and_by_the_app_that_stands_here(
     assert cli("hold", "put", "fresh", "--for", 5).exit_code == 2
     monkeypatch.chdir(tmp_path)
     assert cli("hold", "put", "fresh", "--for", 5).exit_code == 0
+    (tmp_path / "pyproject.toml").unlink()
+    assert cli("hold", "put", "fresh", "--for", 5).exit_code == 2
+    monkeypatch.setenv("JOBISTEMER_APP", "here:app")
+    assert cli("hold", "put", "fresh", "--for", 5).exit_code == 0
 
 
 def test_a_hold_that_is_not_there_is_not_found_and_names_the_one_that_is(cli, app):

@@ -50,7 +50,7 @@ def test_a_dead_run_is_shown_with_its_error_and_a_canceled_one_with_the_reason(a
     assert facts(app, "dead", dead("ValueError: no\n  at line 7"))[2] == ["ValueError: no", "  at line 7"]
     run = app.enqueue("greet")
     run.cancel("wrong")
-    assert facts(app, "run", run.id)[1]["asked to end"].endswith(": wrong")
+    assert facts(app, "run", run.id)[1]["asked to end (UTC)"].endswith(": wrong")
 
 
 def test_queues_workers_and_tickers_are_shown_with_their_numbers(app, shard):
