@@ -60,7 +60,8 @@ PAGES = sorted(
 )
 WRITTEN = [each for each in PAGES if not (each.parent.name == "reference" and each.stem in DRAWN)]
 MODULES = sorted((ROOT / "jobistemer").rglob("*.py"))
-CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```.*?^```$|`[^`\n]+`|(?<=\])\(https?://[^)\s]+\)", re.MULTILINE | re.DOTALL)
+"""Code, and the addresses of links, whose words are those of others."""
 ASKED_SUBJECT = re.compile(r"(?:^|[.;:|] )(?:What|Who|Whoever|Whatever|Those) [a-z][^?\n]*$", re.MULTILINE)
 
 
@@ -122,5 +123,6 @@ def test_a_docstring_of_a_function_begins_with_no_question_word():
 def test_a_word_of_the_past_is_found_and_code_is_not_read():
     assert find_words("The bell rings.", OLD_NAMES) == ["'bell': use 'wake-up'"]
     assert CODE.sub("", "`homes` and\n```\nnobody\n```\n") == " and\n\n"
+    assert CODE.sub("", "[here](https://example.com/home/nobody) and (homes)") == "[here] and (homes)"
     assert ASKED_SUBJECT.search("It ends. What waits is cancelled.")
     assert not ASKED_SUBJECT.search("## What to watch\n")

@@ -110,7 +110,9 @@ class StepJournal:
         if record is not None:
             self._check_order(identity, record)
         self._place += 1
-        self._asked[identity] = self._place
+        following = self._next_unasked() if record is None else None
+        # A step that the code has got since, in front of one that is on record: later attempts ask for it there, too.
+        self._asked[identity] = self._place if following is None else self.records[following].asked
         return identity
 
     def place_of(self, identity: str) -> int:

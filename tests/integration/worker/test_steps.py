@@ -485,6 +485,29 @@ def test_versions_tell_runs_apart_that_began_before_a_change(app, jobs):
     assert (old.result(), new.result()) == ("False", "True")
 
 
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_step_that_is_added_in_front_of_recorded_ones_stays_there_in_all_later_attempts(app, jobs, ledger, guarded):
+    changed = []
+
+    @app.task(retry=NO_RETRIES)
+    def work(ctx: Context) -> int:
+        ctx.step("first", ledger.append, 1)
+        if changed and (not guarded or ctx.version("change-7")):
+            ctx.step("added", ledger.append, 2)
+        ctx.step("second", ledger.append, 3)
+        for number in range(3):
+            ctx.sleep(60)
+            ctx.step("later", ledger.append, 4 + number, key=number)
+        return ctx.attempt
+
+    run = work.enqueue()
+    jobs.run_until_idle()
+    changed.append(True)
+    jobs.advance(minutes=5)
+    assert run.result() == 3
+    assert ledger == [1, 3, *([] if guarded else [2]), 4, 5, 6]
+
+
 @pytest.mark.parametrize("step", ["nothing", "another order"])
 def test_steps_that_do_not_fit_any_more_end_the_run_with_the_difference(app, jobs, step):
     changed = []

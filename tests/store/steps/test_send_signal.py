@@ -1,10 +1,12 @@
 import pytest
 
 from jobistemer.core.runs.steps import MAX_SIGNALS, MAX_SIGNALS_BYTES, Signal
+from jobistemer.store.actions import cancel, hand_back
 from jobistemer.store.calls import runs
+from jobistemer.store.reads.records import find_run
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish
+from tests.support.lifecycle import build_ended, enqueue, fetch, fetch_one, finish
 from tests.support.shard_state import nothing_written, records
 from tests.support.steps import LATER, signal, signals, suspend
 
@@ -98,3 +100,41 @@ def test_a_time_out_after_the_signal_wakes_nothing(database):
     signal(database)
     with nothing_written(database):
         database.call(runs.promote_runs(database.keys, ["default:5:run_1"], LATER))
+
+
+def test_a_signal_behind_a_cancel_is_refused_and_one_before_it_does_not_save_the_run(database):
+    """The race of a signal with a cancel: the run ends canceled either way, once, and its entry does not stay."""
+    waiting(database)
+    cancel.cancel_run(database, "run_1", "not wanted")
+    with nothing_written(database):
+        assert signal(database) == Reply("ENDED", [b"canceled"])
+    database.client.flushdb()
+    waiting(database)
+    assert signal(database) == Reply("WOKEN", [])
+    cancel.cancel_run(database, "run_1", "not wanted")
+    assert find_run(database, "run_1").state == "canceled"
+    assert fetch(database, "bob") == []
+
+
+def test_a_cancel_reaches_the_attempt_that_a_signal_has_woken(database):
+    waiting(database)
+    signal(database)
+    woken = fetch_one(database, "bob")
+    cancel.cancel_run(database, "run_1", "not wanted")
+    assert suspend(database, woken, wait="paid").word == "CANCELED"
+
+
+def test_a_run_that_wakes_while_its_worker_is_replaced_goes_to_the_next_one_as_it_was(database):
+    """The race of a wake with a deploy: what the old worker had fetched it gives back, and a signal meanwhile is kept."""
+    waiting(database)
+    signal(database)
+    old = fetch_one(database, "old")
+    hand_back.interrupt(database, [old], "old")
+    assert signal(database, "s2") == Reply("KEPT", [])
+    new = fetch_one(database, "new")
+    assert (new.attempt, new.crashes, new.message) == (old.attempt, old.crashes, old.message)
+    # The old one wakes up as a zombie.
+    with nothing_written(database):
+        assert suspend(database, old, wait="paid").word == "STALE"
+    suspend(database, new, wait="other")
+    assert [each.id for each in signals(database)] == ["s1", "s2"]
