@@ -138,12 +138,13 @@ def _read_run(namespace: Namespace, run_id: str) -> Details | None:
     (database, run), now_ms = located, namespace.clock.now_ms()
     message, attempts = find_sent_message(database, run), records.find_attempts(database, run)[-MAX_ATTEMPTS:]
     payload = bytes(message.payload).decode()[:MAX_PAYLOAD] if message else ""
+    canceled = f"{tables.format_instant(run.cancel, now_ms)}: {run.cancel_reason}" if run.cancel else ""
     facts = [
         ("state", f"{run.state}, {format_distance(run.ended_at, now_ms)}" if run.ended_at else str(run.state)),
         ("queue", run.place),
         ("enqueued (UTC)", tables.format_instant(run.enqueued_at, now_ms)),
         ("attempts", str(run.attempts)),
-        ("asked to end (UTC)", f"{tables.format_instant(run.cancel, now_ms)}: {run.cancel_reason}" if run.cancel else ""),
+        ("asked to end (UTC)", canceled),
         ("note", run.news),
         ("payload", payload),
         ("result", bytes(run.result).decode()[:MAX_PAYLOAD] if bytes(run.result) != b"null" else ""),
