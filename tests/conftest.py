@@ -29,6 +29,9 @@ Opening = Callable[[], Database]
 # A shell lets commands in its background ignore Ctrl-C, and they hand that on to each process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# Commands draw as these say, and tests read what commands draw.
+for variable in ("FORCE_COLOR", "COLUMNS"):
+    os.environ.pop(variable, None)
 # What collecting leaves behind stays to the end: to look through it again and again is time lost.
 gc.disable()
 
