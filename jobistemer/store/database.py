@@ -15,9 +15,10 @@ import redis
 from redis.exceptions import NoPermissionError, NoScriptError
 
 from jobistemer.core.errors import JobistemerError, ServerRefused
+from jobistemer.core.unreadable import Unreadable
 from jobistemer.store.acl import PRODUCER
 from jobistemer.store.clock import Clock
-from jobistemer.store.errors import is_wrong_type, translate_error
+from jobistemer.store.errors import is_unreadable, is_wrong_type, translate_error
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply, ScriptCall, script
 from jobistemer.store.server.cluster_client import SlotClient
@@ -39,7 +40,8 @@ log = logging.getLogger("jobistemer")
 class Database:
     """A connection to one shard, with its keys and its clock.
 
-    mend: what a ticker or a worker does about keys of the wrong type; then the command is sent once more.
+    mend: what a ticker or a worker does about keys of the wrong type; then the command is sent once more. put_aside:
+    what it does about members that nobody can read; None in other processes, which leave them out.
     """
 
     def __init__(self, client: redis.Redis, keys: Keys, clock: Clock, address: str) -> None:
@@ -48,6 +50,7 @@ class Database:
         self.clock = clock
         self.address = address
         self.mend: Mend | None = None
+        self.put_aside: PutAside | None = None
         # As this process has last read it, None before that, and while there is none.
         self.identity: bytes | None = None
         self._execute = direct_execute(client)
@@ -118,7 +121,7 @@ class Database:
         answers = self._pipeline(commands) if commands else []
         for index, answer in enumerate(answers):
             if isinstance(answer, redis.RedisError):
-                if not is_wrong_type(answer):
+                if not is_unreadable(answer):
                     raise translate_error(answer, self.address)
                 answers[index] = _empty_answer(commands[index])
         return answers
@@ -188,6 +191,10 @@ class Database:
 
 Mend = Callable[[Database, Sequence[str]], bool]
 """Puts aside those of the keys that have the wrong type, and returns whether there were any."""
+
+
+PutAside = Callable[[Database, Sequence[Unreadable]], None]
+"""Puts members aside that cannot be read."""
 
 
 def explain_refusal(call: ScriptCall, unknown: NoScriptError, refused: NoPermissionError) -> redis.RedisError:

@@ -156,6 +156,11 @@ def is_wrong_type(answer: object) -> bool:
     return isinstance(answer, redis.ResponseError) and "WRONGTYPE" in str(answer)
 
 
+def is_unreadable(answer: object) -> bool:
+    """Return whether an answer says that a key has another type than the command needs, or is not there."""
+    return is_wrong_type(answer) or (isinstance(answer, redis.ResponseError) and str(answer) == "no such key")
+
+
 def _find_remedy(table: tuple[Remedy, ...], said: str) -> str:
     return next((each.text for each in table if re.search(each.said, said, re.IGNORECASE)), "")
 

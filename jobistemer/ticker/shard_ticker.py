@@ -61,7 +61,7 @@ class ShardTicker:
         continuity: Continuity | None = None,
     ) -> None:
         self._database = database
-        database.mend = mend_types
+        database.mend, database.put_aside = mend_types, put_aside_and_log
         self._continuity = continuity or Continuity()
         self._settings = settings
         self._id = identity

@@ -41,3 +41,11 @@ def test_paused_and_draining_queues_are_named(database):
     close_queue([database], "reports")
     enqueue(database)
     assert read_queue_sets(database) == (["default:5"], {"mail"}, {"reports"})
+
+
+def test_a_place_whose_stream_was_put_aside_is_empty_until_a_worker_makes_it_again(database):
+    enqueue(database)
+    database.client.sadd(database.keys.streams, "gone:5")
+    gone, busy = sorted(read_stream_stats(database, list_places(database)), key=lambda each: each.waiting)
+    assert (gone.place, gone.waiting, gone.in_flight) == ("gone:5", 0, 0)
+    assert (busy.place, busy.waiting) == ("default:5", 1)

@@ -8,6 +8,7 @@ of its permits are still in use.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -18,13 +19,16 @@ from jobistemer.core.jobs.limits import LimitUse
 from jobistemer.core.runs.message import Delivery, encode_message
 from jobistemer.core.unreadable import Unreadable, read_value, to_text
 from jobistemer.store.database import Database
-from jobistemer.store.keys import Keys, front_of, place, place_of_stream, split_delayed_member
+from jobistemer.store.keys import Keys, front_of, place, place_of_stream, read_delayed_member, split_delayed_member
+from jobistemer.store.reading import read_members
 from jobistemer.store.scripts import Reply, ScriptCall, script
 
 MAX_ROUNDS = 100
 """How often in a row waiting runs are let in; the sweep goes on where this ends."""
 RELEASES_PER_TRIP = 100
 """How many permits the sweep looks at in one round trip."""
+
+_ENTRY = re.compile(r"\d+-\d+")
 
 _encode = msgspec.json.encode
 _decode_uses = msgspec.json.Decoder(tuple[LimitUse, ...]).decode
@@ -158,8 +162,13 @@ def _release_stale_permits(database: Database, name: str) -> None:
     calls = []
     for run, mark in held.items():
         where, _, entry = to_text(mark).partition(" ")
-        stream = database.keys.stream(where).encode()
-        calls.append(release_limits(database.keys, (to_text(run), stream, entry.encode(), (use,))))
+        if _ENTRY.fullmatch(entry):
+            stream = database.keys.stream(where).encode()
+            calls.append(release_limits(database.keys, (to_text(run), stream, entry.encode(), (use,))))
+        else:
+            # It names no entry, so that none has it: held for ever, it would take a place of the limit for good.
+            free = release_limits(database.keys, ("", b"", b"", (use,)))
+            calls.append(free._replace(args=(run, b"", mark, name)))
     if not calls:
         # No run holds a permit. This call removes the name from the limits in use, unless a run waits for it.
         calls.append(release_limits(database.keys, ("", b"", b"", (use,))))
@@ -169,10 +178,20 @@ def _release_stale_permits(database: Database, name: str) -> None:
 
 def _list_first_waiting(database: Database, freed: Mapping[str, int]) -> list[tuple[str, str]]:
     names = list(freed)
-    if not names:
-        return []
-    heads = database.read_all([("ZRANGE", database.keys.waiting(name), 0, freed[name] - 1) for name in names])
-    return [(name, to_text(member)) for name, members in zip(names, heads, strict=True) for member in members]
+    for _ in range(MAX_ROUNDS if names else 0):
+        bad: list[Unreadable] = []
+        keys = [database.keys.waiting(name) for name in names]
+        heads = database.read_all([("ZRANGE", key, 0, freed[name] - 1) for name, key in zip(names, keys, strict=True)])
+        found = [
+            (name, member)
+            for name, key, members in zip(names, keys, heads, strict=True)
+            for member in read_members(key, members, bad, read_delayed_member)
+        ]
+        # A member that cannot be read must not stand in front of the others: the next look finds those behind it.
+        if found or not bad or database.put_aside is None:
+            return found
+        database.put_aside(database, bad)
+    return []
 
 
 def permits_key(keys: Keys, use: LimitUse) -> str:

@@ -153,9 +153,11 @@ def list_limited(shards: Sequence[Database], limit: int = 20) -> list[RunRecord]
     found: list[RunRecord] = []
     for database in shards:
         names = read_members(database.keys.limits, database.read("HKEYS", database.keys.limits), [])
-        answers = database.read_all([("ZRANGE", database.keys.waiting(name), 0, limit - 1) for name in names])
-        members = [split_delayed_member(each.decode())[1] for answer in answers for each in answer]
-        found += find_runs(database, members[:limit])
+        keys = [database.keys.waiting(name) for name in names]
+        answers = database.read_all([("ZRANGE", key, 0, limit - 1) for key in keys])
+        listed = zip(keys, answers, strict=True)
+        members = [each for key, answer in listed for each in read_members(key, answer, [], read_delayed_member)]
+        found += find_runs(database, [split_delayed_member(each)[1] for each in members[:limit]])
     return found[:limit]
 
 

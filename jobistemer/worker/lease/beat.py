@@ -47,7 +47,7 @@ class Beater:
         expect_suspects: Callable[[], None],
     ) -> None:
         self._database = database
-        database.mend = mend_types
+        database.mend, database.put_aside = mend_types, put_aside_and_log
         self._worker = parts.id
         self._settings = parts.settings
         self._queue_order = parts.queue_order

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from jobistemer import Concurrency
 from jobistemer.cli import main
 from jobistemer.control.audit import audit_jobs
 from jobistemer.control.backfills import Backfills
@@ -18,6 +19,7 @@ from jobistemer.runtime.log_limit import forget_logged
 from jobistemer.store.actions.dead_letters import list_dead
 from jobistemer.store.actions.purge import purge_queue
 from jobistemer.store.calls.holds import list_holds, put_hold
+from jobistemer.store.calls.limits import sweep_limits
 from jobistemer.store.calls.streams import pause_queue
 from jobistemer.store.reads import entries, jobs, queues, queues_snapshot
 from jobistemer.store.reads.doctor import diagnose
@@ -371,3 +373,39 @@ def test_a_number_of_shards_that_no_process_has_fixed_is_refused_by_name(app, da
     database.client.hset("{test}:settings", "shards", stored)
     with pytest.raises(JobistemerError, match="shards, allowed are 1–1024: set it to"):
         app.enqueue("note")
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_permit_that_names_no_entry_is_free_after_the_sweep(database, word):
+    held = database.keys.held("task/limited")
+    database.client.hset(database.keys.limits, "task/limited", 1)
+    database.client.hset(held, word, word)
+    sweep_limits(database)
+    assert not database.client.exists(held)
+
+
+@pytest.mark.parametrize("score", [1, float("-inf")])
+@pytest.mark.parametrize("word", WORDS)
+def test_what_cannot_be_read_among_the_runs_that_wait_for_a_limit_holds_up_none(app, database, word, score):
+    # Given a limit of one, a run that holds it and one that waits, and garbage in front of that one
+    @app.task(limits=(Concurrency(1),))
+    def limited(number: int) -> None:
+        app.done.append(number)
+
+    worker = StepWorker(database, app)
+    worker.beat()
+    app.enqueue("limited", {"number": 1})
+    app.enqueue("limited", {"number": 2})
+    worker.fetch()
+    (key,) = database.client.keys(database.keys.waiting("*"))
+    database.client.zadd(key, {word: score})
+
+    # When the first one ends
+    worker.work()
+    worker.work()
+
+    # Then the second one has run, and the garbage is in the quarantine
+    assert app.done == [1, 2]
+    assert len([each for each in Quarantine(app.namespace).list() if "waiting:" in each.key]) == 1
+    assert not database.client.exists(key)
+    jobs.list_limited([database])
