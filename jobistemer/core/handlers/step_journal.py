@@ -87,15 +87,15 @@ class StepJournal:
         self._ended = sorted(ended, key=lambda name: ended[name].done)
         self.is_loaded = True
 
-    def ask(self, name: object, key: object = None) -> str:
-        """Note that the handler asks for a step, and return the name that it is on record by.
+    def ask(self, name: object, key: object = None, prefix: str = "") -> str:
+        """Note that the handler asks for a step, and return the name that it is on record by. prefix: of that name.
 
         Raises InvalidStep for a name that cannot be one or was asked for before, StepsDiffer for a step out of order,
         or Conflict when this attempt is suspended.
         """
         if self.suspension is not None:
             raise Conflict(f"this attempt is over, it was suspended: {self.suspension.reason}")
-        identity = build_identity(name, key)
+        identity = prefix + build_identity(name, key)
         if (around := CURRENT_STEP.get()) is not None:
             raise InvalidStep(
                 f"step {identity!r} is asked for within step {around.identity!r}: call its function instead"

@@ -13,6 +13,7 @@ from jobistemer.core.durations import Seconds, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput, InvalidStep
 from jobistemer.core.handlers.step_flows import StepFlows
 from jobistemer.core.handlers.step_host import Flow, StepUpdate
+from jobistemer.core.handlers.step_journal import StepJournal
 from jobistemer.core.handlers.waits.reminders import NO_REMINDERS, Reminders, remind
 from jobistemer.core.payload_json import ENCODING_ERRORS
 from jobistemer.core.runs.questions import build_expectation, build_question
@@ -22,6 +23,7 @@ from jobistemer.core.runs.steps import NULL, SLEEP, VERSION, WAIT, Signal, StepR
 LONGEST_SUSPENSION_S = 10 * 366 * 86_400
 """How long a run may be suspended at a time, in seconds; a wait without a limit ends then."""
 LONGEST_ERROR = 1_000
+VERSION_PREFIX: Final = ":version "
 POLL_MS = 100
 """How often a wait of less than a second looks for its signal."""
 
@@ -154,8 +156,9 @@ def version(flows: StepFlows, name: str) -> Flow[bool]:
     """Return whether a run has come here under the code with a change: False when steps after it are on record."""
     yield from flows.load()
     journal = flows.journal
-    identity = journal.ask(name)
-    record = journal.find(identity)
+    # Names of their own: a change is often called as the step that it adds.
+    identity = journal.ask(name, prefix=VERSION_PREFIX)
+    record = journal.find(identity) or _find_unprefixed(journal, name)
     if record is None:
         is_new = not journal.has_unasked()
         asked, now_ms = journal.place_of(identity), flows.host.now_ms()
@@ -165,6 +168,12 @@ def version(flows: StepFlows, name: str) -> Flow[bool]:
         yield ("record", StepUpdate(records))
         journal.keep(records)
     return bytes(record.value) == b"true"
+
+
+def _find_unprefixed(journal: StepJournal, name: str) -> StepRecord | None:
+    """Return the answer that was recorded before versions had names of their own."""
+    record = journal.find(name)
+    return record if record is not None and record.kind == VERSION else None
 
 
 def _limit_ms(timeout: Seconds | None) -> int:
