@@ -19,10 +19,18 @@ import redis
 import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
+from redis.event import AfterConnectionReleasedEvent
 from redis.exceptions import MaxConnectionsError
 
 from jobistemer.store.server.bounded_connection import BOUNDED
 from jobistemer.store.server.deadline import LONGEST_CALL_S, seconds_left
+
+_pack: Callable[[tuple[Any, ...]], bytes] | None
+try:
+    from hiredis import pack_command as _pack
+except ImportError:
+    # It is an extension, which not every interpreter has.
+    _pack = None
 
 MAX_CONNECTIONS: Final = 16
 """The connections that the calls of one process have by default, and those of one event loop."""
@@ -198,6 +206,44 @@ class WaitingPool(_Waiting, redis.ConnectionPool):
     def __init__(self, connection_class: type = redis.Connection, **options: Any) -> None:
         super().__init__(connection_class=BOUNDED[connection_class], **options)
 
+    def pop_idle(self: Any) -> Any:
+        """Return an idle connection that is in order, as `get_connection` does; None where that has to look further.
+
+        What redis-py counts for OpenTelemetry with each connection that it hands out is not counted.
+        """
+        self._checkpid()
+        with self._lock:
+            if not self._available_connections:
+                return None
+            connection = self._available_connections.pop()
+            self._in_use_connections.add(connection)
+        try:
+            if connection.is_connected and not connection.can_read():
+                return connection
+        except (redis.ConnectionError, redis.TimeoutError, OSError):
+            connection.disconnect()
+        # Closed by the server, or never connected: `get_connection` connects it.
+        self.push_idle(connection)
+        return None
+
+    def push_idle(self: Any, connection: Any) -> None:
+        """Take a connection of `pop_idle` back, as `release` does."""
+        self._checkpid()
+        with self._lock:
+            if connection not in self._in_use_connections:
+                # It was taken before a fork.
+                return
+            self._in_use_connections.remove(connection)
+            # A server that moves tells its clients to connect anew.
+            if connection.should_reconnect():
+                connection.disconnect()
+            self._available_connections.append(connection)
+            # Credentials that have changed meanwhile are sent by a listener of this event.
+            self._event_dispatcher.dispatch(AfterConnectionReleasedEvent(connection))
+        if self._queue:
+            self._note_answer(connection)
+            self._wake_next()
+
 
 class WaitingSentinelPool(_Waiting, redis.sentinel.SentinelConnectionPool):
     """A pool of connections to the master that Sentinels name."""
@@ -231,18 +277,18 @@ def direct_execute(client: redis.Redis) -> Callable[..., Any] | None:
         return None
 
     def execute(*command: Any) -> Any:
-        connection = pool.get_connection()
+        connection, give_back = pool.pop_idle(), pool.push_idle
+        if connection is None:
+            connection, give_back = pool.get_connection(), pool.release
+        packed = (_pack(command),) if _pack is not None else connection.pack_command(*command)
 
         def exchange() -> Any:
-            connection.send_command(*command)
+            connection.send_packed_command(packed)
             return connection.read_response()
 
         try:
             return connection.retry.call_with_retry(exchange, lambda _: connection.disconnect())
         finally:
-            # As the client does: a server that moves tells its clients to connect anew.
-            if connection.should_reconnect():
-                connection.disconnect()
-            pool.release(connection)
+            give_back(connection)
 
     return execute

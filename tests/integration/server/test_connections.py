@@ -231,6 +231,39 @@ def test_connections_that_run_out_are_not_told_as_a_dead_server(url):
         assert app.enqueue("echo", {"number": 3}).state() == "pending"
 
 
+def test_an_idle_connection_that_the_server_has_closed_is_replaced_before_a_script_is_sent(url):
+    with Jobistemer(f"{url}?max_connections=1", namespace="test") as app:
+        app.enqueue("echo", {"number": 1})
+        shard = app.namespace.shards[0]
+        pool = shard.client.connection_pool
+        (connection,) = pool._available_connections
+        shard.client.client_kill_filter(_type="normal", skipme=False)
+        assert pool.pop_idle() is None
+        assert pool._available_connections == [connection]
+        assert app.enqueue("echo", {"number": 2}).state() == "pending"
+
+
+def test_a_script_gives_its_connection_to_who_has_waited_longest(url):
+    with Jobistemer(f"{url}?max_connections=1", namespace="test") as app:
+        app.enqueue("echo", {"number": 1})
+        pool = app.namespace.shards[0].client.connection_pool
+        held, served = pool.pop_idle(), []
+        assert pool.pop_idle() is None
+
+        def take() -> None:
+            connection = pool.get_connection()
+            served.append(connection)
+            pool.push_idle(connection)
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        while not pool._queue:
+            pass
+        pool.push_idle(held)
+        thread.join(10)
+        assert served == [held]
+
+
 def test_whoever_waits_longest_for_a_connection_gets_the_next_one(url):
     with Jobistemer(f"{url}?max_connections=1", namespace="test") as app:
         app.enqueue("echo", {"number": 1})
