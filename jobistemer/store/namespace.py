@@ -161,7 +161,7 @@ class Namespace:
 
 def _find_shards(settings: Database, key: str) -> int | None:
     stored = settings.ask("HGET", key, SHARDS_FIELD)
-    return _read_shards(settings.keys.namespace, stored) if stored else None
+    return None if stored is None else _read_shards(settings.keys.namespace, stored)
 
 
 def confirm_shards(namespace: Namespace) -> int | None:

@@ -371,8 +371,11 @@ class TestEntries:
 @pytest.mark.parametrize("stored", ["1000000000", "0", "-1", "abc", "", "1025", "١"])
 def test_a_number_of_shards_that_no_process_has_fixed_is_refused_by_name(app, database, stored):
     database.client.hset("{test}:settings", "shards", stored)
-    with pytest.raises(JobistemerError, match="shards, allowed are 1–1024: set it to"):
-        app.enqueue("note")
+    # An app would fix a number where there is none; a ticker and a command would take it for an empty namespace.
+    for fixes in (True, False):
+        app.namespace.fixes_shards = fixes
+        with pytest.raises(JobistemerError, match="shards, allowed are 1–1024: set it to"):
+            app.namespace.connect()
 
 
 @pytest.mark.parametrize("word", WORDS)
