@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 def find_declared_queues(app: Registry) -> dict[str, int]:
     """Return the queues that the tasks of an app go to, with equal weights, and `default`."""
     options = [complete_options(app.defaults), *(complete_options(each.options) for each in app.handlers.values())]
-    names = sorted({"default", *app.queue_limits, *(each.queue for each in options)})
+    names = sorted({"default", *app.queue_limits, *app.further_queues, *(each.queue for each in options)})
     return dict.fromkeys(names, 1 if len(names) > 1 else 0)

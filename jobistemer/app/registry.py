@@ -46,6 +46,8 @@ class Registry(Lifetime, WorkerResources):
         self.hooks = Hooks()
         self.declarations: dict[str, JobDeclaration] = {}
         self.queue_limits: dict[str, tuple[Limit, ...]] = {}
+        # Queues that no task names and calls go to; workers of this app serve them by default.
+        self.further_queues: set[str] = set()
         self.producer = Producer(namespace, self.handlers, defaults, self.hooks, sizes)
         self._levels: dict[str, list[tuple[str, Options]]] = {}
 

@@ -17,12 +17,13 @@ pytestmark = pytest.mark.browser
 
 def test_a_browser_orders_sees_the_progress_and_looks_at_the_jobs(open_page: Callable[..., Page], tmp_path):
     port = free_port()
-    command = ("-m", "uvicorn", "workers.web:api", "--host", "127.0.0.1", "--port")
+    command = ("-m", "uvicorn", "workers.web:api", "--workers", "2", "--host", "127.0.0.1", "--port")
     with (
         running(VALKEY, tmp_path) as url,
         Process(str(port), folder=ROOT, environment={"JOBISTEMER_URL": url}, command=command) as web,
     ):
-        web.says("Application startup complete")
+        for _ in range(2):
+            web.says("Application startup complete")
         page = open_page(f"http://127.0.0.1:{port}/")
         page.get_by_role("button", name="Order").click()
         expect(page.locator("pre")).to_contain_text('end {"state":"succeeded"', timeout=30_000)

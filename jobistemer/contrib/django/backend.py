@@ -31,6 +31,7 @@ from jobistemer.contrib.django.task_names import (
     normalize_json,
     task_enqueued,
 )
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidInput, RunFailed, UnknownRun
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.runs.records import AttemptRecord, RunRecord
@@ -58,6 +59,11 @@ class JobistemerBackend(BaseTaskBackend):
     supports_async_task = True
     supports_get_result = True
     supports_priority = True
+
+    def __init__(self, alias: str, params: Any) -> None:
+        """Declare the QUEUES of the backend, so that workers serve them. Raises InvalidName for one that cannot be."""
+        super().__init__(alias, params)
+        get_app().further_queues |= {check_name("queue", queue) for queue in self.queues}
 
     def validate_task(self, task: Any) -> None:
         """Declare the task in the app when Django declares it. Raises InvalidTask, or InvalidTaskError before 6."""

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import pytest
 
 from jobistemer import InvalidPayload, Jobistemer, Misconfigured, RunFailed, UnknownRun
+from jobistemer.app.declared_queues import find_declared_queues
 from jobistemer.control.changes import ChangeList
 from tests.support.apps import drain_queues
 from tests.support.paths import ROOT
@@ -90,6 +91,10 @@ def client(admin_user):
 def test_the_settings_make_the_app_and_tasks_are_found(app, tasks):
     assert (app.namespace.name, app.defaults.retention_s) == ("django", 3600)
     assert {"count_users", f"{PROJECT}.tasks.add", "outbox-relay"} <= set(app.handlers)
+
+
+def test_workers_serve_the_queues_of_the_backend(app, tasks):
+    assert set(find_declared_queues(app)) == {"default", "mail"}
 
 
 def test_tasks_use_the_orm_in_threads_and_coroutines(app, tasks, admin_user):
