@@ -27,7 +27,9 @@ def read_celery(reference: str) -> Found:
     celery = require("celery", "celery")
     app = load(reference, "a Celery application")
     if not isinstance(app, celery.Celery):
-        raise InvalidInput(f"{reference} is {type(app).__name__}, expected is a Celery application")
+        raise InvalidInput(
+            f"{reference} is {type(app).__name__}, expected is a Celery application, given as MODULE:APP"
+        )
     app.loader.import_default_modules()
     app.finalize(auto=True)
     found = Found("celery", reference)

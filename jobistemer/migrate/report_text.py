@@ -75,7 +75,8 @@ def write_report(found: Found, comparisons: list[Comparison]) -> str:
     lines += [line for each in comparisons for line in _describe(each, found)]
     rest = [job.name for job in found.jobs if job.name not in {each.job for each in comparisons}]
     if rest:
-        lines.append(f"- not compared, as they depend on the start of the other engine: {', '.join(rest)}")
+        why = "intervals from its start, a jitter, a crontab, which computes none"
+        lines.append(f"- not compared, as the other engine has no instants of its own ({why}): {', '.join(rest)}")
     return "\n".join(lines) + "\n"
 
 

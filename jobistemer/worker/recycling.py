@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from jobistemer.core.settings import WorkerSettings
+from jobistemer.core.text import pluralize
 from jobistemer.runtime.process_info import read_memory_mib
 from jobistemer.runtime.shutdown import Shutdown
 
@@ -60,7 +61,7 @@ class Recycler:
     def _find_reason(self) -> str:
         settings = self._settings
         if 0 < settings.max_runs <= (done := self._count_done()):
-            return f"{done} runs are done, allowed are {settings.max_runs}"
+            return f"it has done {pluralize(done, 'run')}, allowed are {settings.max_runs}"
         if 0 < settings.max_memory_mib < (held := read_memory_mib(os.getpid())):
             return f"it holds {held:.0f} MiB, allowed are {settings.max_memory_mib}"
         if settings.max_leaked <= (leaked := self._count_leaked()):
