@@ -35,7 +35,7 @@ def listening(application, **options) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
 
 
 def make_shop(app) -> FastAPI:

@@ -101,12 +101,12 @@ def test_after_a_failover_all_goes_on_and_nothing_is_lost(tmp_path, failures):
         assert [process.poll() for process in story.processes] == [None] * 5
         for process in (producer, *tickers):
             process.terminate()
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=60) == 0
         database = story.database()
         wait_until("nothing waits or runs any more", lambda: at_rest(database))
         for hand in hands:
             hand.terminate()
-        assert [hand.wait(timeout=30) for hand in hands] == [0, 0]
+        assert [hand.wait(timeout=60) for hand in hands] == [0, 0]
         verdict = check_effects(database, story.effects(), [*acknowledged(story), *(run.id for run in runs)])
         assert (verdict.lost, verdict.duplicated, verdict.unexpected) == ([], [], [])
         assert find_leaks(database) == {}

@@ -266,7 +266,7 @@ def guarded(method):
     return asked
 
 
-@pytest.mark.timeout(EXAMPLES * STEPS * 0.06)
+@pytest.mark.timeout(EXAMPLES * STEPS * 0.3)
 def test_whatever_happens_the_promise_is_kept(monkeypatch, caplog):
     monkeypatch.setattr(Database, "ask", guarded(Database.ask))
     monkeypatch.setattr(Database, "_pipeline", guarded(Database._pipeline))

@@ -50,7 +50,7 @@ def running_worker(app: Jobistemer, **settings: Any) -> Iterator[Shutdown]:
         yield shutdown
     finally:
         shutdown.request()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -63,5 +63,5 @@ def running_ticker(app: Jobistemer) -> Iterator[None]:
         yield
     finally:
         shutdown.request()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()

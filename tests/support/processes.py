@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 
 class Process:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 60.0
+"""When a wait is given up: nothing that works takes so long, even on a machine that is ten times as slow as usual."""
 
 
 class WorkerProcess:
@@ -34,6 +36,13 @@ class WorkerProcess:
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")
+
+    def says(self, words: str, seconds: float = PATIENCE_S) -> None:
+        """Wait until its log has these words; a failure shows what it has instead."""
+        try:
+            wait_until(lambda: words in self.said(), f"the log says {words!r}", seconds)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; exit code {self.process.poll()}, its log:\n{self.said()[-4000:]}") from None
 
     def end(self, seconds: float = 30) -> int:
         """Ask it to end in order; its exit code."""
@@ -61,7 +70,7 @@ def running_worker(
             worker.process.wait()
 
 
-def wait_until(what: Callable[[], Any], condition: str, seconds: float = 30) -> Any:
+def wait_until(what: Callable[[], Any], condition: str, seconds: float = PATIENCE_S) -> Any:
     """Wait for a named condition; what made it true."""
     deadline = time.monotonic() + seconds
     while not (found := what()):

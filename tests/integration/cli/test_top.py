@@ -32,7 +32,7 @@ from tests.support.step_system import StepWorker, open_app
 
 COMMAND = [sys.executable, "-c", "from jobistemer.cli import main; main(prog_name='jobistemer')", "top"]
 SIZE, LARGE = (24, 80), (40, 150)
-GIVE_UP_S = 30.0
+GIVE_UP_S = 60.0
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_ticker_and_worker_live_with_the_application_and_touch_no_signal(app):
     before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP)]
     with TestClient(build(app, ticker=True, worker=2)) as client:
         run = client.post("/count/2").json()["run"]
-        assert app.run(run).result(timeout=30) == 2
+        assert app.run(run).result(timeout=60) == 2
         assert app.health().tickers == 1
         assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP)] == before
     assert (app.health().tickers, app.health().workers) == (0, 0)
@@ -193,7 +193,7 @@ def test_a_wrong_number_of_slots_is_refused_where_it_is_written(app, wrong):
 def test_worker_settings_are_taken_as_they_are(app):
     with TestClient(build(app, worker=WorkerSettings(queues={"default": 0}, grace_s=5))) as client:
         run = client.post("/count/1").json()["run"]
-        assert app.run(run).result(timeout=30) == 1
+        assert app.run(run).result(timeout=60) == 1
 
 
 def admin_of(request: Request) -> Any:
@@ -262,4 +262,4 @@ def test_a_task_may_have_its_dependencies_in_the_words_of_fastapi(app):
     with pytest.raises(InvalidPayload, match="unknown field `pool`"):
         app.enqueue("defaulted", {"number": 1, "pool": "mine"})
     drain_queues(app)
-    assert [run.result(timeout=10) for run in runs] == ["1 pool", "2 pool"]
+    assert [run.result(timeout=60) for run in runs] == ["1 pool", "2 pool"]

@@ -407,7 +407,8 @@ def test_commands_of_manage_py_run_the_roles_with_django_set_up(tmp_path):
 @pytest.mark.skipif("DJANGO_TEST_POSTGRES" in os.environ, reason="this is that process")
 def test_all_of_it_holds_on_postgresql():
     with running_postgres(find_binaries()) as postgres:
-        environment = {**os.environ, "DJANGO_TEST_POSTGRES": str(postgres.port)}
+        # All of its tests, whichever part this process runs.
+        environment = {**os.environ, "DJANGO_TEST_POSTGRES": str(postgres.port), "JOBISTEMER_TEST_PART": ""}
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not process", __file__]
         found = subprocess.run(command, env=environment, cwd=ROOT, check=False, capture_output=True, text=True)
         assert found.returncode == 0, found.stdout[-3000:]

@@ -58,7 +58,7 @@ def test_each_run_has_an_application_context_of_its_own(jobs):
     FlaskJobistemer(jobs, flask)
     runs = [plain.enqueue(1), *(later.enqueue(number) for number in (2, 3, 4))]
     drain_queues(jobs, concurrency=4)
-    assert [run.result(timeout=10) for run in runs] == ["shop", "shop 2", "shop 3", "shop 4"]
+    assert [run.result(timeout=60) for run in runs] == ["shop", "shop 2", "shop 3", "shop 4"]
     assert sorted(flask.seen) == [(number, "None") for number in (1, 2, 3, 4)]
 
 
@@ -82,7 +82,7 @@ def test_a_factory_may_be_called_again_and_the_last_application_counts(jobs):
         extension.init_app(make_flask(name))
     run = plain.enqueue(1)
     drain_queues(jobs)
-    assert run.result(timeout=10) == "second"
+    assert run.result(timeout=60) == "second"
 
 
 def test_a_view_enqueues(jobs):
@@ -96,7 +96,7 @@ def test_a_view_enqueues(jobs):
 
     run = flask.test_client().post("/orders").json["run"]
     drain_queues(jobs)
-    assert jobs.run(run).result(timeout=10) == "shop"
+    assert jobs.run(run).result(timeout=60) == "shop"
     with make_flask().app_context(), pytest.raises(Misconfigured, match=r"init_app\(app\)"):
         get_jobistemer()
     with pytest.raises(Misconfigured, match="allowed is an app"):

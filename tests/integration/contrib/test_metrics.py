@@ -224,7 +224,7 @@ def broken() -> None:
 
 
 def samples(port: int) -> Counter[tuple[str, ...]]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", "/metrics")
     found = connection.getresponse()
     assert found.headers["Content-Type"].startswith("text/plain; version=")

@@ -20,7 +20,7 @@ from tests.support.apps import drain_queues, empty_app, running_worker, shard_of
 from tests.support.worker_processes import wait_until
 
 ANY = Permissions(shell=("*",))
-WAIT = 10
+WAIT = 60
 
 
 @pytest.fixture

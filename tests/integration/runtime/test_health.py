@@ -73,7 +73,7 @@ def start(server: tuple[str, ExitStack], tmp_path: Path) -> Iterator[Start]:
 
 
 def asked(port: int, page: str) -> tuple[int, list[str]]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", page)
     found = connection.getresponse()
     lines = found.read().decode().splitlines()

@@ -43,7 +43,7 @@ def commands_of(url: str, role) -> Counter[str]:
             if command["time"] >= first:
                 seen[command["command"].split()[0]] += 1
     shutdown.request()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     return seen
 

@@ -138,7 +138,7 @@ def test_sigterm_lets_all_workers_finish_their_runs(app, start, tmp_path):
     wait_until(lambda: all(each.quiet for each in queues.list_workers(app.namespace.shards)), "both have heard it")
     (tmp_path / "go").touch()
     assert supervisor.ends() == 0
-    assert {run.result(timeout=1) for run in runs} == set(pids.values())
+    assert {run.result(timeout=60) for run in runs} == set(pids.values())
     assert all(has_ended(pid) for pid in pids.values())
     assert workers_now(app) == {}
 
@@ -162,7 +162,7 @@ def test_a_second_signal_ends_all_workers_at_once(app, start, processes, second)
 def test_sigtstp_stops_fetching_and_sigcont_starts_it_again(app, start):
     worker = start("supervised:app", "--processes", 2)
     workers(app, 2)
-    assert app.enqueue("where").result(timeout=10)
+    assert app.enqueue("where").result(timeout=60)
     worker.send(signal.SIGTSTP)
     wait_until(lambda: all(each.quiet for each in queues.list_workers(app.namespace.shards)), "all are quiet")
     # A read that was under way may still take one.
@@ -170,7 +170,7 @@ def test_sigtstp_stops_fetching_and_sigcont_starts_it_again(app, start):
     waiting = app.enqueue("where")
     assert waiting.state() is RunState.PENDING
     worker.send(signal.SIGCONT)
-    assert waiting.result(timeout=20)
+    assert waiting.result(timeout=60)
     worker.send(signal.SIGTERM)
     assert worker.ends() == 0
 
@@ -184,20 +184,20 @@ def waits(app: Jobistemer) -> bool:
 def test_a_change_of_the_code_is_run_by_fresh_processes(app, start, tmp_path):
     start("supervised:app", "--watch", "--processes", 2)
     before = workers(app, 2)
-    assert app.enqueue("version").result(timeout=10) == 1
+    assert app.enqueue("version").result(timeout=60) == 1
     (tmp_path / "supervised.py").write_text(APP.replace("return 1", "return 22"))
     wait_until(lambda: len(set(workers_now(app)) - set(before)) == 2, "two new workers beat")
     assert all(has_ended(pid) for pid in before.values())
-    assert app.enqueue("version").result(timeout=10) == 22
+    assert app.enqueue("version").result(timeout=60) == 22
 
 
 @pytest.mark.slow
 def test_a_worker_that_has_had_its_runs_makes_room_for_a_fresh_one(app, start):
     start("supervised:app", "-c", 1, "--processes", 1, "--max-runs", 1)
-    pids = {app.enqueue("where").result(timeout=20)}
+    pids = {app.enqueue("where").result(timeout=60)}
 
     def three_have_worked() -> bool:
-        pids.add(app.enqueue("where").result(timeout=20))
+        pids.add(app.enqueue("where").result(timeout=60))
         return len(pids) == 3
 
     # A worker looks at its count four times a second, and may do some more meanwhile.
@@ -207,7 +207,7 @@ def test_a_worker_that_has_had_its_runs_makes_room_for_a_fresh_one(app, start):
 @pytest.mark.slow
 def test_a_worker_that_holds_too_much_memory_ends_in_order(app, start):
     worker = start("supervised:app", "--max-memory", 250)
-    assert app.enqueue("hoards", {"mib": 300}).result(timeout=20) is None
+    assert app.enqueue("hoards", {"mib": 300}).result(timeout=60) is None
     assert worker.ends() == 0
     assert "MiB, allowed are 250" in worker.text
     assert workers_now(app) == {}

@@ -113,8 +113,8 @@ def test_every_role_can_do_all_its_work_and_is_never_refused(url, admins):
     thread = start_thread(lambda: ticker.run(shutdown), "ticker")
     with running_worker(shop(url("worker"))):
         # When work is enqueued, fails, is retried and replayed, while jobs are due
-        assert producer.enqueue("limited", {}).result(timeout=10) == 1
-        assert producer.enqueue("again", {}, delay=0.01).result(timeout=20) == 1
+        assert producer.enqueue("limited", {}).result(timeout=60) == 1
+        assert producer.enqueue("again", {}, delay=0.01).result(timeout=60) == 1
         broken = producer.enqueue("fail", {})
         operator = Namespace(url("operator"), "test")
         wait_until(lambda: DeadLetters(operator).page(), "the run is dead")
@@ -133,7 +133,7 @@ def test_every_role_can_do_all_its_work_and_is_never_refused(url, admins):
         assert read_stats(viewer.shards).completed > 2
         assert [each.findings for each in audit_jobs(viewer, "every_second", None, None)] == [()]
     shutdown.request()
-    thread.join(10)
+    thread.join(60)
     assert denied(admins) == []
 
 

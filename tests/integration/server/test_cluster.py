@@ -95,7 +95,7 @@ def test_commands_scripts_and_batches_follow_a_slot_that_has_moved(app, move):
     # Then all of it is there
     drain_queues(app)
     handles = [*before, alone, *many, awaited]
-    assert [handle.result(timeout=1) for handle in handles] == [2 * number for number in range(21)]
+    assert [handle.result(timeout=60) for handle in handles] == [2 * number for number in range(21)]
 
 
 def test_a_script_waits_for_a_slot_that_is_half_moved_and_is_executed_once(app, move):
@@ -116,7 +116,7 @@ def test_a_script_waits_for_a_slot_that_is_half_moved_and_is_executed_once(app, 
 
         # And the rest of the slot arrives
         move.finish()
-        handles = [call.result(timeout=20) for call in calls]
+        handles = [call.result(timeout=60) for call in calls]
 
     # Then each was executed, once
     assert {handle.state() for handle in handles} == {"pending"}
@@ -151,11 +151,11 @@ def test_a_single_key_is_asked_for_where_it_is(app, move):
 def test_a_worker_that_waits_goes_on_waiting_where_the_slot_is_now(app, move):
     # Given a worker that has something done and waits for more
     with running_worker(app):
-        assert app.enqueue("double", {"number": 1}).result(timeout=20) == 2
+        assert app.enqueue("double", {"number": 1}).result(timeout=60) == 2
         # When its slot goes, and there is more
         move.finish()
         # Then it is done
-        assert app.enqueue("double", {"number": 2}).result(timeout=20) == 4
+        assert app.enqueue("double", {"number": 2}).result(timeout=60) == 4
 
 
 @moving_whole
@@ -165,19 +165,19 @@ def test_what_runs_while_its_slot_moves_as_a_whole_is_recorded_once_where_it_is_
     @app.task
     def slow() -> int:
         began.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return 1
 
     # Given a worker that is in the middle of a run, and waits for more
     with running_worker(app):
         run = app.enqueue("slow", {})
-        assert began.wait(20)
+        assert began.wait(60)
         # When its slot goes with all that is pending, and the run ends
         move.whole()
         go_on.set()
         # Then its outcome is taken where its entry is now, and what comes next is done there
-        assert run.result(timeout=20) == 1
-        assert app.enqueue("double", {"number": 2}).result(timeout=20) == 4
+        assert run.result(timeout=60) == 1
+        assert app.enqueue("double", {"number": 2}).result(timeout=60) == 4
     (attempt,) = read_attempts(move.database, run.id)
     assert attempt.state == "succeeded"
     assert find_leaks(move.database) == {}
@@ -231,7 +231,7 @@ def test_the_rights_of_a_role_are_enough_to_follow_a_slot(cluster, app, move):
     drain_queues(worker)
 
     # Then nobody was refused anything
-    assert run.result(timeout=5) == 2
+    assert run.result(timeout=60) == 2
     assert [entry for node in nodes for entry in node.acl_log()] == []
 
 

@@ -45,7 +45,7 @@ def app_as(url: str) -> Jobistemer:
 
 def doubled(app: Jobistemer) -> None:
     handles = [app.enqueue("double", {"number": number}) for number in range(40)]
-    assert [handle.result(timeout=30) for handle in handles] == [2 * number for number in range(40)]
+    assert [handle.result(timeout=60) for handle in handles] == [2 * number for number in range(40)]
 
 
 def test_slots_are_handed_over_and_a_lost_node_is_replaced_with_the_default_user_off(cluster):

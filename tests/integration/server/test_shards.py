@@ -56,7 +56,7 @@ def ticking(app):
     thread = start_thread(lambda: Ticker(app.namespace, TickerSettings()).run(shutdown), "ticker of the test")
     yield
     shutdown.request()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -67,7 +67,7 @@ def runs_by_shard(app):
 
 async def awaited(app, numbers):
     handles = [await app.enqueue_async("double", {"number": number}) for number in numbers]
-    return await asyncio.gather(*(handle.result_async(timeout=20) for handle in handles))
+    return await asyncio.gather(*(handle.result_async(timeout=60) for handle in handles))
 
 
 def test_calls_go_to_all_shards_and_each_is_executed_once(app):
@@ -79,7 +79,7 @@ def test_calls_go_to_all_shards_and_each_is_executed_once(app):
     # When a worker works
     with running_worker(app):
         later = asyncio.run(awaited(app, range(150, 200)))
-        results = [handle.result(timeout=20) for handle in handles] + later
+        results = [handle.result(timeout=60) for handle in handles] + later
 
     # Then all of it has come, and nothing is left over on any shard
     assert results == [2 * number for number in range(200)]
@@ -117,8 +117,8 @@ def test_a_run_is_found_by_its_id_on_whatever_shard_it_is(app):
     drain_queues(app, queues={"default": 0, "mail": 0})
 
     # Then the results are found too, also on an event loop
-    assert [other.result(timeout=1) for other in others] == [2, 2, None, 7]
-    assert asyncio.run(app.run(task_run).result_async(timeout=1)) == 7
+    assert [other.result(timeout=60) for other in others] == [2, 2, None, 7]
+    assert asyncio.run(app.run(task_run).result_async(timeout=60)) == 7
 
 
 def test_a_unique_key_holds_on_all_shards(app):
@@ -128,7 +128,7 @@ def test_a_unique_key_holds_on_all_shards(app):
     assert [each.id for each in again] == [each.id for each in many] == [each.id for each in first]
     assert all(each.existing for each in [*again, *many])
     drain_queues(app)
-    assert [each.result(timeout=1) for each in again] == [2 * n for n in range(30)]
+    assert [each.result(timeout=60) for each in again] == [2 * n for n in range(30)]
 
 
 def test_calls_that_share_a_limit_share_a_shard(app):
@@ -193,7 +193,7 @@ def test_jobs_fire_and_delayed_runs_are_promoted_on_every_shard(app, ticking):
 
     # When tickers and workers are at work
     with running_worker(app):
-        assert [each.result(timeout=20) for each in delayed] == [2 * n for n in range(3 * SHARDS)]
+        assert [each.result(timeout=60) for each in delayed] == [2 * n for n in range(3 * SHARDS)]
         wait_until(lambda: all(each.last for each in list_jobs(app.namespace.shards)), "each job has fired")
 
     # Then the ticker is known on every shard, and the record of all is complete
@@ -241,16 +241,16 @@ def test_graphs_retries_children_and_cancels_work_on_whatever_shard_they_are(app
     with running_worker(app):
         occurrences = [app.control.trigger(f"graph_{number}")[0] for number in range(SHARDS)]
         tried = [app.enqueue("again") for _ in range(3 * SHARDS)]
-        reducers = [app.run(app.enqueue("parent").result(timeout=20)) for _ in range(SHARDS)]
-        assert [each.result(timeout=20) for each in tried] == [1] * 3 * SHARDS
-        assert [each.result(timeout=20) for each in reducers] == [9] * SHARDS
+        reducers = [app.run(app.enqueue("parent").result(timeout=60)) for _ in range(SHARDS)]
+        assert [each.result(timeout=60) for each in tried] == [1] * 3 * SHARDS
+        assert [each.result(timeout=60) for each in reducers] == [9] * SHARDS
         wait_until(lambda: all(ended(*each) for each in zip(homes, occurrences, strict=True)), "each occurrence has ended")
     assert all(each.cancel() for each in later)
 
     # Then it was done on all shards, and nothing is left over on any
     assert len(runs_by_shard(app)) == SHARDS
     loads = [ids.run_id(occ, ids.task_id(ids.job_id(f"graph_{n}"), "load")) for n, occ in enumerate(occurrences)]
-    assert [app.run(load).result(timeout=1) for load in loads] == [21] * SHARDS
+    assert [app.run(load).result(timeout=60) for load in loads] == [21] * SHARDS
     assert [find_leaks(shard) for shard in app.namespace.shards] == [{}] * SHARDS
 
 

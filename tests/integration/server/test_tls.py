@@ -33,7 +33,7 @@ def enqueued_and_done(url: str) -> list[object]:
 
     handles = [double.enqueue(1), asyncio.run(double.enqueue_async(2))]
     drain_queues(app)
-    return [handle.result(timeout=5) for handle in handles]
+    return [handle.result(timeout=60) for handle in handles]
 
 
 def refusal(url: str) -> str:

@@ -69,12 +69,12 @@ def refusal(url: str, options: dict[str, str]) -> str:
 def doubled(app: Jobistemer) -> None:
     """A hundred calls, one by one, and all of them are done."""
     handles = [app.enqueue("double", {"number": number}) for number in range(100)]
-    assert [handle.result(timeout=20) for handle in handles] == [2 * number for number in range(100)]
+    assert [handle.result(timeout=60) for handle in handles] == [2 * number for number in range(100)]
 
 
 async def awaited(app: Jobistemer, numbers: range) -> list[object]:
     handles = [await app.enqueue_async("double", {"number": number}) for number in numbers]
-    return [await handle.result_async(timeout=20) for handle in handles]
+    return [await handle.result_async(timeout=60) for handle in handles]
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def moving(cluster: LocalCluster, app: Jobistemer, number: int) -> Iterator[None
     with ThreadPoolExecutor(1) as pool:
         under_way = pool.submit(cluster.move, slot, target)
         yield
-        under_way.result(20)
+        under_way.result(60)
     assert cluster.owner(slot) is target
 
 
@@ -96,7 +96,7 @@ def test_work_on_all_shards_goes_over_tls_for_threads_and_coroutines_also_while_
         # When calls are made in all ways
         handles = [app.enqueue("double", {"number": number}) for number in range(50)]
         handles += app.enqueue_many(app.request("double", {"number": number}) for number in range(50, 100))
-        assert [handle.result(timeout=20) for handle in handles] == [2 * number for number in range(100)]
+        assert [handle.result(timeout=60) for handle in handles] == [2 * number for number in range(100)]
         assert asyncio.run(awaited(app, range(20))) == [2 * number for number in range(20)]
 
         # And more of them while a shard is on its way, which redirects commands

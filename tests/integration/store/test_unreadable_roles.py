@@ -50,7 +50,7 @@ def test_no_role_floods_its_log_or_spins_over_garbage_and_good_work_is_done(tmp_
         # When there is garbage of several kinds in a dozen keys, and some seconds go by
         lines = [len(each.said().splitlines()) for each in (worker, ticker)]
         spoil_everything(database.client, database.keys)
-        app.enqueue("where").result(timeout=30)
+        app.enqueue("where").result(timeout=60)
         before, used = database.client.zcard(history), [processor_s(each.pid) for each in (worker, ticker)]
         wait_until(lambda: database.client.zcard(history) >= before + INSTANTS, "the job goes on every second", 60)
 
@@ -59,4 +59,4 @@ def test_no_role_floods_its_log_or_spins_over_garbage_and_good_work_is_done(tmp_
         said = [len(each.said().splitlines()) - start for each, start in zip((worker, ticker), lines, strict=True)]
         assert max(spent) < 0.05 * INSTANTS + 0.1, spent
         assert max(said) <= MOST_LINES, worker.said() + ticker.said()
-        assert app.enqueue("where").result(timeout=30)
+        assert app.enqueue("where").result(timeout=60)

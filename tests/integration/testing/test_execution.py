@@ -441,10 +441,10 @@ def test_who_asks_for_a_result_has_the_work_done(app, jobs):
     @app.task
     def add_three(numbers: list[int]) -> int:
         # Which would wait for another slot in a worker.
-        return numbers[2] + add.enqueue(*numbers[:2]).result(timeout=5)
+        return numbers[2] + add.enqueue(*numbers[:2]).result(timeout=60)
 
     assert add.enqueue(1, 2).result() == 3
-    assert add_three.enqueue([1, 2, 3]).result(timeout=5) == 6
+    assert add_three.enqueue([1, 2, 3]).result(timeout=60) == 6
 
 
 def test_a_result_that_is_not_due_is_not_waited_for(app, jobs):
@@ -464,7 +464,7 @@ def test_an_asynchronous_test_awaits_results_as_well(app, jobs):
         return await (await add.enqueue_async(number, number)).result_async()
 
     async def story():
-        return await (await twice.enqueue_async(4)).result_async(timeout=5)
+        return await (await twice.enqueue_async(4)).result_async(timeout=60)
 
     assert asyncio.run(story()) == 8
     assert twice.enqueue(4).result() == 8

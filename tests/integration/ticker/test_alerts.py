@@ -129,11 +129,11 @@ def test_a_webhook_hears_once_of_the_failure_and_once_of_the_recovery(server_url
 
     app.deploy()
     with running_ticker(app), running_worker(app, permissions=Permissions(http_private=True)):
-        path, told = pager.posted.get(timeout=20)
+        path, told = pager.posted.get(timeout=60)
         assert (path, told["job"], told["state"]) == ("/hook", "sync", "overdue")
         assert told["text"] == "job sync has not completed within 1.8 s"
         broken.clear()
-        _, told = pager.posted.get(timeout=20)
+        _, told = pager.posted.get(timeout=60)
         assert (told["state"], told["text"]) == ("recovered", "job sync has completed again")
         app.control.pause("sync")
     assert pager.posted.empty()

@@ -94,8 +94,8 @@ def test_who_starts_and_who_leaves_has_the_others_look_at_once(database, clock):
     stop = threading.Event()
     ticker = ShardTicker(database, TickerSettings(), "new")
     thread = start_thread(lambda: ticker.run(stop), "ticker")
-    assert listener.wait(30) == {"ticker"}
+    assert listener.wait(60) == {"ticker"}
     stop.set()
     thread.join()
-    assert listener.wait(30) == {"ticker"}
+    assert listener.wait(60) == {"ticker"}
     listener.close()

@@ -11,7 +11,7 @@ from jobistemer.core.errors import RunFailed
 from tests.integration.worker.test_worker import at_work
 from tests.support.shard_state import find_leaks
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def ended(app: Jobistemer, task: str, payload: dict[str, Any] | None = None, **o
     """Run a task to its end; its state, with the error or the result as text."""
     run = app.enqueue(task, payload, **options)
     try:
-        return RunState.SUCCEEDED, str(run.result(timeout=30))
+        return RunState.SUCCEEDED, str(run.result(timeout=60))
     except RunFailed:
         record = run.record()
         if record.state in (RunState.DEAD, RunState.TIMED_OUT):
@@ -65,9 +65,9 @@ def all_slots_work(app: Jobistemer, worker: WorkerProcess) -> None:
         calls = [
             app.request(task, {"place": str(id(task)) + task + str(worker.pid), "others": SLOTS}) for _ in range(SLOTS)
         ]
-        assert [run.result(timeout=30) for run in app.enqueue_many(calls)] == [SLOTS] * SLOTS
-    assert app.enqueue("where").result(timeout=30) == worker.pid
-    assert app.enqueue("where_async").result(timeout=30) == worker.pid
+        assert [run.result(timeout=60) for run in app.enqueue_many(calls)] == [SLOTS] * SLOTS
+    assert app.enqueue("where").result(timeout=60) == worker.pid
+    assert app.enqueue("where_async").result(timeout=60) == worker.pid
     assert worker.process.poll() is None
 
 
@@ -141,7 +141,7 @@ def test_the_outcome_is_the_truth_and_the_worker_goes_on(app, worker, task):
     found, said = ended(app, task)
     assert (found, said[: len(text)] if said.startswith(text) else text if text in said else said) == (state, text)
     assert len(said) <= 4_000
-    assert app.enqueue("where").result(timeout=30) == worker.pid
+    assert app.enqueue("where").result(timeout=60) == worker.pid
 
 
 @pytest.mark.timeout(300)
@@ -155,7 +155,7 @@ def test_after_all_of_them_every_slot_still_works(app, worker):
 
 def test_no_escape_sequence_of_an_error_reaches_the_log(app, worker):
     ended(app, "raises_escapes.thread")
-    wait_until(lambda: "raises_escapes.thread: attempt" in worker.said(), "the failure is logged")
+    worker.says("raises_escapes.thread: attempt")
     lines = [line for line in worker.said().splitlines() if "raises_escapes" in line]
     assert lines and not any("\x1b" in line or "\x07" in line for line in lines)
 
@@ -214,26 +214,26 @@ def test_running_work_is_cancelled_in_every_executor(app, worker, task, tmp_path
 
 
 def test_processes_stay_warm_and_a_dead_one_is_replaced(app, worker):
-    first = app.enqueue("where_apart").result(timeout=30)
-    assert app.enqueue("where_apart").result(timeout=30) == first != worker.pid
+    first = app.enqueue("where_apart").result(timeout=60)
+    assert app.enqueue("where_apart").result(timeout=60) == first != worker.pid
     ended(app, "kills_by_segfault.process")
-    assert app.enqueue("where_apart").result(timeout=30) != first or is_running(first)
+    assert app.enqueue("where_apart").result(timeout=60) != first or is_running(first)
 
 
 @pytest.mark.parametrize("task", ["blocks_the_loop", "spins_on_the_loop", "blocks_for_ever"])
 def test_a_blocked_loop_is_left_to_the_one_that_blocks_it(url, tmp_path, task):
     own = Jobistemer(url, namespace=f"blocked-{task}", defaults=hostile.app.defaults)
     with running_worker(url, tmp_path / "log", APP, "-c", "2", "--namespace", f"blocked-{task}", "--grace", "0") as worker:
-        assert own.enqueue("where_async").result(timeout=30) == worker.pid
+        assert own.enqueue("where_async").result(timeout=60) == worker.pid
         payload = {"seconds": 3600} if task == "blocks_the_loop" else None
         blocker = own.enqueue(task, payload, timeout_s=8)
         wait_until(lambda: blocker.state() is RunState.RUNNING, "the blocker is shown as running")
         # The others get a loop of their own, long before the blocker's time is over.
-        assert own.enqueue("where_async").result(timeout=30) == worker.pid
+        assert own.enqueue("where_async").result(timeout=60) == worker.pid
         assert blocker.state() is RunState.RUNNING
         with pytest.raises(RunFailed, match="timed out after 8 s; it blocked its event loop"):
-            blocker.result(timeout=30)
-        assert own.enqueue("where_async").result(timeout=30) == worker.pid
+            blocker.result(timeout=60)
+        assert own.enqueue("where_async").result(timeout=60) == worker.pid
         assert f"the event loop has been blocked for 5 s by {blocker.id}" in worker.said()
 
 
@@ -242,7 +242,7 @@ def test_a_worker_that_has_lost_too_many_threads_ends_for_its_supervisor(url, tm
     with running_worker(url, tmp_path / "log", APP, "-c", "5", "--namespace", "leaks", "--grace", "1") as worker:
         for run in [own.enqueue("never_ends", timeout_s=0.2) for _ in range(10)]:
             with pytest.raises(RunFailed, match="timed out"):
-                run.result(timeout=30)
+                run.result(timeout=60)
         (seen,) = queues.list_workers(own.namespace.shards)
         wait_until(lambda: worker.process.poll() is not None, "the worker has ended", 40)
         assert worker.process.returncode == 1
@@ -273,7 +273,7 @@ def test_what_kills_its_worker_is_buried_and_its_neighbours_are_not(url, tmp_pat
         goal.touch()
         # Then it has killed a worker once, and after that only processes that were its own
         for neighbour in neighbours:
-            assert neighbour.result(timeout=30) is None
+            assert neighbour.result(timeout=60) is None
         attempts = records.find_attempts(database, poison.record())
         assert [attempt.state for attempt in attempts] == [AttemptState.LOST] * 3
         assert attempts[0].error.endswith("died")

@@ -52,8 +52,8 @@ def test_a_call_and_its_result_are_models_for_typed_and_untyped_producers(app, j
         app.enqueue_many([bill.request(ORDER)])[0],
     ]
     jobs.run_until_idle()
-    assert [run.result(timeout=1) for run in runs] == [Invoice(order=ORDER, total=5)] * 5
-    assert app.run(runs[0].id).result(timeout=1) == Invoice(order=ORDER, total=5).model_dump()
+    assert [run.result(timeout=60) for run in runs] == [Invoice(order=ORDER, total=5)] * 5
+    assert app.run(runs[0].id).result(timeout=60) == Invoice(order=ORDER, total=5).model_dump()
     jobs.assert_enqueued(bill, order=ORDER.model_dump())
     with pytest.raises(InvalidPayload, match=r"at `\$\.order\.lines\[0\]\.count`"):
         app.enqueue("bill", {"order": {"number": 7, "lines": [{"product": "tea", "count": 0}]}})

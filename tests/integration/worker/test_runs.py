@@ -150,7 +150,7 @@ def test_results_are_typed_and_awaited_in_both_colours(app, database):
         with pytest.raises(ResultTimeout, match="has not ended within 0 s"):
             await run.result_async(timeout=0)
         StepWorker(database, app, "bob").work()
-        return await run.result_async(timeout=5)
+        return await run.result_async(timeout=60)
 
     assert asyncio.run(story()) == "Y"
 

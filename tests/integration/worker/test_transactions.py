@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 from tests.support.servers import VALKEY, running
 from tests.support.shard_state import records
 
-WAIT = 30
+WAIT = 60
 
 
 @pytest.fixture

@@ -108,10 +108,10 @@ def test_a_worker_ends_while_a_start_function_hangs(app):
     shutdown = Shutdown()
     worker = Worker(app.namespace, app.handlers, WorkerSettings(), app.plugins)
     thread = start_thread(lambda: worker.run(shutdown), "worker of the test")
-    assert entered.wait(20)
+    assert entered.wait(60)
     assert worker.ready() == ["it has not started: it connects to its server, or calls its on_worker_start functions"]
     shutdown.request()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     release.set()
 
@@ -163,12 +163,12 @@ def test_a_loop_that_replaces_a_blocked_one_gets_resources_of_its_own(app):
     worker = Worker(app.namespace, app.handlers, settings, app.plugins)
     thread = start_thread(lambda: worker.run(shutdown), "worker of the test")
     blocking = block.enqueue()
-    assert entered.wait(20)
-    assert work.enqueue().result(timeout=30)
+    assert entered.wait(60)
+    assert work.enqueue().result(timeout=60)
     release.set()
-    assert blocking.result(timeout=30) is None
+    assert blocking.result(timeout=60) is None
     shutdown.request()
-    thread.join(20)
+    thread.join(60)
     assert app.seen == ["plain functions are called once"]
 
 
@@ -192,8 +192,8 @@ def test_a_run_that_is_interrupted_is_not_failed_by_resources_that_are_closed_un
     shutdown = Shutdown()
     worker = Worker(app.namespace, app.handlers, WorkerSettings(grace_s=0.1, beat_s=0.1), app.plugins)
     thread = start_thread(lambda: worker.run(shutdown), "worker of the test")
-    assert entered.wait(20)
+    assert entered.wait(60)
     shutdown.request()
-    thread.join(20)
+    thread.join(60)
     record = run.record()
     assert (record.state, record.error, record.attempt) == ("pending", "", 0)

@@ -72,7 +72,7 @@ def test_an_example_runs_with_a_server_of_its_own(name, tmp_path):
                 process.says(example.says)
             else:
                 process.says(r"^\[worker 1\] .* started")
-                assert run.result(timeout=30) in ("Hello, Ann!", 3)
+                assert run.result(timeout=60) in ("Hello, Ann!", 3)
         process.send(signal.SIGINT)
         assert process.ends() == 0, process.text
     # A run that is dead on purpose is logged with its trace.

@@ -51,5 +51,5 @@ def check_service(address, server):
         events = ask(f"{address}/orders/{run}/events")
         assert 'event: progress\ndata: {"attempt":0,"done":3.0,"total":3.0,"note":"parcels"}' in events
         assert events.endswith('id: end\nevent: end\ndata: {"state":"succeeded","error":""}\n\n')
-        assert jobs.run(run).result(timeout=30) == 9
+        assert jobs.run(run).result(timeout=60) == 9
         assert "Jobistemer" in ask(f"{address}/admin/jobs/")

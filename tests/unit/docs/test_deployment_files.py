@@ -136,7 +136,7 @@ def test_the_server_has_a_password_that_stands_in_no_argument(tmp_path):
         assert b"hunter2" not in Path(f"/proc/{server.pid}/cmdline").read_bytes()
     finally:
         server.terminate()
-        assert server.wait(30) == 0
+        assert server.wait(60) == 0
 
 
 @pytest.mark.parametrize("service", COMPOSE["services"])

@@ -28,7 +28,7 @@ def port() -> int:
 
 
 def asked(port: int, path: str, method: str = "GET") -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path)
     found = connection.getresponse()
     text = found.read().decode()
@@ -95,7 +95,7 @@ def test_when_every_place_is_being_answered_the_next_client_is_turned_away(monke
 
     def page():
         begun.release()
-        go_on.wait(30)
+        go_on.wait(60)
         return health_response([])
 
     port = int(serve({"/slow": page, **PAGES}, "127.0.0.1", 0).rpartition(":")[2])

@@ -16,7 +16,7 @@ def test_threads_that_ask_for_the_shards_at_the_same_time_are_given_the_same(mon
     read_clock = namespace.settings.read_clock
 
     def together() -> int:
-        both.wait(10)
+        both.wait(60)
         return read_clock()
 
     monkeypatch.setattr(namespace.settings, "read_clock", together)
@@ -24,5 +24,5 @@ def test_threads_that_ask_for_the_shards_at_the_same_time_are_given_the_same(mon
     with ThreadPoolExecutor(2) as pool:
         first, second = (pool.submit(lambda: list(namespace.shards)) for _ in range(2))
         # Then what the one has kept by shard, the other finds
-        assert list(map(id, first.result(10))) == list(map(id, second.result(10)))
+        assert list(map(id, first.result(60))) == list(map(id, second.result(60)))
     assert len(first.result()) == 3

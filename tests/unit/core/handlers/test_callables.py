@@ -76,7 +76,7 @@ def test_whatever_can_be_called_with_named_arguments_is_made_a_task(function: Ca
     with under_test(app) as jobs:
         run = app.enqueue("add", {"b": 2} if isinstance(function, functools.partial) else {"a": 1, "b": 2})
         jobs.run_until_idle()
-        assert run.result(timeout=5) == 3
+        assert run.result(timeout=60) == 3
     assert task.handler.parameters[-1] == "b"
 
 

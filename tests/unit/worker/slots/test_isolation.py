@@ -35,7 +35,7 @@ class GatedPool(ProcessPool):
 
     def acquire(self) -> HandlerProcess:
         self.asked.put("asked")
-        assert self.gate.acquire(timeout=10)
+        assert self.gate.acquire(timeout=60)
         raise ProcessNotStarted("not in this test")
 
     def end(self) -> None:
@@ -62,16 +62,16 @@ class Scene:
             threading.Thread(target=self.isolation.run, args=(attempt, self.reported.put), daemon=True)
         )
         self._threads[-1].start()
-        assert self.pool.asked.get(timeout=10) == "asked"
+        assert self.pool.asked.get(timeout=60) == "asked"
 
     def end_one(self) -> str:
         """Let one attempt end; the run that it was."""
         self.pool.gate.release()
-        return self.reported.get(timeout=10).delivery.message.run
+        return self.reported.get(timeout=60).delivery.message.run
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(timeout=10)
+            thread.join(timeout=60)
         assert not any(thread.is_alive() for thread in self._threads)
 
 
@@ -124,25 +124,25 @@ def test_while_a_worker_is_silent_one_process_is_started_ahead_and_ends_when_no_
     scene = Scene(places=2)
     for _ in range(3):
         scene.isolation.expect_suspects()
-    assert scene.pool.asked.get(timeout=10) == "asked"
+    assert scene.pool.asked.get(timeout=60) == "asked"
     assert (scene.pool.asked.empty(), scene.pool.ended.is_set()) == (True, False)
     scene.pool.gate.release()
-    assert scene.pool.ended.wait(10)
+    assert scene.pool.ended.wait(60)
 
 
 def test_a_suspect_waits_for_the_process_that_is_being_started_and_starts_no_second_one():
     scene = Scene(places=2)
     scene.isolation.expect_suspects()
-    assert scene.pool.asked.get(timeout=10) == "asked"
+    assert scene.pool.asked.get(timeout=60) == "asked"
     slot = threading.Thread(target=scene.isolation.run, args=(make_attempt("a"), scene.reported.put), daemon=True)
     slot.start()
     wait_until(lambda: scene.isolation._free == 1, "the suspect has its place")
     assert scene.pool.asked.empty()
     # The one that was started ahead is there now, and the suspect takes it.
     scene.pool.gate.release()
-    assert scene.pool.asked.get(timeout=10) == "asked"
+    assert scene.pool.asked.get(timeout=60) == "asked"
     assert scene.end_one() == "a"
-    slot.join(timeout=10)
+    slot.join(timeout=60)
     assert not scene.pool.ended.is_set()
 
 
