@@ -10,10 +10,10 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Final
 
-_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
-_PROCESSES_OF_ROOT: Final = ("dev", "dashboard")
+# Without `Final`: `typing` takes longer to import than all of this, and until then no signal is heard.
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+_PROCESSES_OF_ROOT = ("dev", "dashboard")
 """The commands of `jobistemer` that are processes; the others end as commands of a shell do."""
 
 
