@@ -48,7 +48,7 @@ _KEYLESS: Final = frozenset(
 ) - {"hsetnx"}
 _READS_OF_TYPES: Final = {
     "hash": "hget hgetall hkeys hmget hlen hexists",
-    "list": "lrange",
+    "list": "lrange llen",
     "set": "smembers",
     "stream": "xlen xpending xrange xrevrange xinfo|groups xinfo|consumers xreadgroup xack xdel",
     "zset": "zcard zmscore zrange zrangebyscore zrevrange zrevrangebyscore zscore",
@@ -128,7 +128,7 @@ OPERATOR: Final = Role(
     ),
     tuple(
         f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} info cluster|info cluster|nodes "
-        "scan type pttl pexpire del xdel exists hexists hlen "
+        "scan type pttl pexpire del xdel exists hexists hlen llen "
         "sadd smembers srem xinfo|groups xinfo|consumers xlen xpending xrange xrevrange "
         "zadd zcard zmscore zrange zrangebyscore zrem "
         "zremrangebyscore zrevrange zrevrangebyscore zscore".split()
@@ -151,7 +151,7 @@ VIEWER: Final = Role(
     "looks, and changes nothing: the command line's lists and reports, a read-only dashboard",
     (),
     tuple(
-        f"{_CONNECT_COMMANDS} {_READ_COMMANDS} exists type hexists hlen smembers xinfo|groups xlen "
+        f"{_CONNECT_COMMANDS} {_READ_COMMANDS} exists type hexists hlen llen smembers xinfo|groups xlen "
         "xpending xrange xrevrange zcard zmscore "
         "zrange zrangebyscore zrevrange zrevrangebyscore zscore".split()
     ),
