@@ -12,7 +12,7 @@ from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.schedules import AnyCalendar, AnySchedule, Cron, Interval, Once
 from jobistemer.migrate.fields import DAYS, HOURS, MINUTES, MONTHS, WEEKDAYS, CronSets
 from jobistemer.migrate.found import Found, FoundJob, FoundTask, Instants, Verdict
-from jobistemer.migrate.loading import bind_payload, load, name_function, require
+from jobistemer.migrate.loading import bind_payload, describe_scheduled, load, name_function, require
 from jobistemer.migrate.names import clean_name
 
 _WEEKDAY_OF_MONTH = {"1st": "1", "2nd": "2", "3rd": "3", "4th": "4", "5th": "5"}
@@ -48,6 +48,7 @@ def _read_job(job: Any, scheduler: Any, found: Found) -> None:
         return
     try:
         payload = bind_payload(job.func, job.args or (), job.kwargs or {})
+        described = describe_scheduled(job.func, payload)
         schedule, calendars, theirs = _read_trigger(job.trigger, subject, found)
     except JobistemerError as error:
         found.remark(subject, Verdict.NO_EQUAL, str(error))
@@ -55,7 +56,7 @@ def _read_job(job: Any, scheduler: Any, found: Found) -> None:
     options: dict[str, Any] = {"retry": NO_RETRIES} | _read_policies(job, scheduler, subject, found)
     # The id is the name by which such a job is replaced; without one it is a random number.
     name = job.id if len(job.id) != 32 else job.func.__qualname__
-    task = FoundTask(clean_name(job.func.__name__), reference)
+    task = FoundTask(clean_name(job.func.__name__), reference, *described)
     names = {each.name for each in found.jobs}
     unique = clean_name(name) if clean_name(name) not in names else f"{clean_name(name)}-{len(names) + 1}"
     found.jobs.append(FoundJob(unique, schedule, task, payload, calendars, options, theirs))

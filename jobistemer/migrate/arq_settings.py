@@ -13,7 +13,7 @@ from jobistemer.core.errors import InvalidInput, JobistemerError
 from jobistemer.core.jobs.retries import NO_RETRIES, Delays
 from jobistemer.migrate.fields import DAYS, HOURS, MINUTES, MONTHS, WEEKDAYS, CronSets
 from jobistemer.migrate.found import Found, FoundJob, FoundTask, Verdict
-from jobistemer.migrate.loading import describe_parameters, load, name_function, require
+from jobistemer.migrate.loading import LEFT_OUT, describe_parameters, load, name_function, require, takes_any_name
 from jobistemer.migrate.names import clean_name
 
 _DEFAULT_TIMEOUT_S, _DEFAULT_TRIES = 300.0, 5
@@ -74,6 +74,8 @@ def _build_task(coroutine: Any, name: str, found: Found) -> FoundTask | None:
         )
         found.remark(name, Verdict.NO_EQUAL, f"the coroutine is {why}" if reference is None else f"the coroutine {why}")
         return None
+    if takes_any_name(coroutine):
+        found.remark(name, Verdict.DIFFERS, LEFT_OUT)
     return FoundTask(clean_name(name), reference, "arq", parameters)
 
 

@@ -12,10 +12,10 @@ from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.limits import Rate
 from jobistemer.core.jobs.retries import MAX_RETRIES, NO_RETRIES, Delays, Exponential
 from jobistemer.core.schedules import AnyCalendar, AnySchedule, Interval
-from jobistemer.migrate.celery_tasks import build_task, check_names, find_reference
+from jobistemer.migrate.celery_tasks import build_task, find_reference
 from jobistemer.migrate.fields import CronSets
 from jobistemer.migrate.found import Exceptions, Found, FoundJob, FoundTask, Instants, Verdict
-from jobistemer.migrate.loading import bind_payload, load, require
+from jobistemer.migrate.loading import bind_payload, check_names, load, require
 from jobistemer.migrate.names import clean_name
 
 _PERIODS = {"s": 1, "m": 60, "h": 3600}
@@ -140,7 +140,7 @@ def _read_entry(app: Any, name: str, entry: Mapping[str, Any], tasks: Mapping[st
         return
     try:
         payload = bind_payload(app.tasks[entry["task"]].run, entry.get("args") or (), entry.get("kwargs") or {})
-        check_names(task, payload)
+        check_names(task.call, task.parameters, payload)
         schedule, calendars, theirs = _read_schedule(app, entry["schedule"], subject, found)
     except InvalidInput as error:
         found.remark(subject, Verdict.NO_EQUAL, str(error))

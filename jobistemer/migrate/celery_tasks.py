@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import Any
 
-from jobistemer.core.errors import InvalidInput
 from jobistemer.migrate.found import Found, FoundTask, Verdict
 from jobistemer.migrate.loading import (
     LEFT_OUT,
@@ -63,13 +61,6 @@ def build_task(task: Any, reference: str, found: Found) -> FoundTask | None:
         text = f"{base} has a __call__ of its own: the task object is called, which executes it too"
         found.remark(task.name, Verdict.DIFFERS, text)
     return FoundTask(name, reference if overridden or not is_object else f"{reference}.run", "wrapped", parameters)
-
-
-def check_names(task: FoundTask, payload: Mapping[str, Any]) -> None:
-    """Raise InvalidInput for arguments of a schedule that only `**kwargs` of the task took."""
-    names = {each.partition(":")[0] for each in task.parameters}
-    if task.call == "wrapped" and (other := sorted(set(payload) - names)):
-        raise InvalidInput(f"its arguments {', '.join(other)} are among the **kwargs of the task, which are left out")
 
 
 def _is_task(found: Any, task: Any) -> bool:

@@ -41,7 +41,8 @@ class FoundTask(msgspec.Struct, frozen=True):
     """A function that the other engine executes.
 
     reference: its import path, `package.module:attribute.attribute`. call: how the module hands it on: `plain` as it
-    is, `wrapped` by a function of the module that calls it, `arq` likewise with the dictionary that arq passes first.
+    is, `wrapped` by a function of the module that calls it, `awaited` by a coroutine function, `arq` likewise with the
+    dictionary that arq passes first.
     parameters: of such a function, in order, with their defaults as source text; for `plain` they are not used.
     options: those of `app.task`.
     """

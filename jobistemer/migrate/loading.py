@@ -110,7 +110,27 @@ def describe_call(name: str, function: Callable[..., Any]) -> tuple[str, tuple[s
     if not explain_refusal(name, function):
         return "plain", ()
     parameters = describe_parameters(function) if takes_any_name(function) else None
-    return None if parameters is None else ("wrapped", parameters)
+    call = "awaited" if inspect.iscoroutinefunction(function) else "wrapped"
+    return None if parameters is None else (call, parameters)
+
+
+def describe_scheduled(function: Callable[..., Any], payload: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return what `describe_call` does, for a function that a schedule calls with a payload.
+
+    Raises InvalidInput for a function that cannot be a task, or takes what the payload has in `**kwargs` only.
+    """
+    described = describe_call(function.__name__, function)
+    if described is None:
+        raise InvalidInput(explain_refusal(function.__name__, function))
+    check_names(*described, payload)
+    return described
+
+
+def check_names(call: str, parameters: Sequence[str], payload: Mapping[str, Any]) -> None:
+    """Raise InvalidInput for arguments of a schedule that only `**kwargs` of its function took."""
+    if call != "plain" and (other := sorted(set(payload) - {each.partition(":")[0] for each in parameters})):
+        names = ", ".join(other)
+        raise InvalidInput(f"its arguments {names} are among the **kwargs of the function, which are left out")
 
 
 def takes_any_name(function: Callable[..., Any]) -> bool:

@@ -52,12 +52,11 @@ class _Module:
         self.imports.add("typing", "Any")
         given_names = [parameter.partition(":")[0] for parameter in task.parameters]
         decorator = self.call(f"@{head}", first, given)
-        if task.call == "arq":
-            returned = f"await {self.refer(task)}({', '.join(['{}', *given_names])})"
-        else:
-            returned = f"{self.refer(task)}({', '.join(f'{each}={each}' for each in given_names)})"
-        kind = "async def" if task.call == "arq" else "def"
-        function = f"{kind} {name}({', '.join(task.parameters)}) -> Any:\n    return {returned}"
+        first_argument = ["{}"] if task.call == "arq" else []
+        handed = ", ".join([*first_argument, *(f"{each}={each}" for each in given_names)])
+        kind, waits = ("def", "") if task.call == "wrapped" else ("async def", "await ")
+        body = f"    return {waits}{self.refer(task)}({handed})"
+        function = f"{kind} {name}({', '.join(task.parameters)}) -> Any:\n{body}"
         self.parts.append(f"\n{decorator}\n{function}\n")
 
     def write_task(self, task: FoundTask) -> None:

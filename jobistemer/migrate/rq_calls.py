@@ -61,7 +61,7 @@ def _declare(reference: str, calls: list[EnqueuedFunction], found: Found) -> Non
     if described is None:
         found.remark(path, Verdict.NO_EQUAL, f"{explain_refusal(function.__name__, function)}; {where}")
         return
-    if described[0] == "wrapped":
+    if described[0] != "plain":
         found.remark(path, Verdict.DIFFERS, LEFT_OUT)
     name = choose_task_name(function, path, found)
     options = sorted({option for call in calls for option in call.options})

@@ -24,6 +24,7 @@ from jobistemer.migrate.loading import (
     LEFT_OUT,
     bind_payload,
     describe_call,
+    describe_scheduled,
     explain_refusal,
     load,
     name_function,
@@ -109,7 +110,7 @@ def _read_function(function: Any, found: Found) -> None:
     if described is None:
         found.remark(subject, Verdict.NO_EQUAL, explain_refusal(function.__name__, function))
         return
-    if described[0] == "wrapped":
+    if described[0] != "plain":
         found.remark(subject, Verdict.DIFFERS, LEFT_OUT)
     options: dict[str, Any] = {"queue": clean_name(str(getattr(decorator.queue, "name", decorator.queue)))}
     options |= {"timeout_s": float(decorator.timeout)} if isinstance(decorator.timeout, int | float) else {}
@@ -145,6 +146,7 @@ def _read_entry(entry: Any, timezone: str, found: Found) -> None:
         return
     try:
         payload = bind_payload(function, values.get("args") or (), values.get("kwargs") or {})
+        described = describe_scheduled(function, payload)
         schedule, theirs = _read_schedule(values, timezone, subject, found)
     except JobistemerError as error:
         found.remark(subject, Verdict.NO_EQUAL, str(error))
@@ -155,7 +157,7 @@ def _read_entry(entry: Any, timezone: str, found: Found) -> None:
     names = {each.name for each in found.jobs}
     name = clean_name(values.get("name") or function.__name__)
     unique = name if name not in names else f"{name}-{len(names) + 1}"
-    task = FoundTask(clean_name(function.__name__), reference, options={})
+    task = FoundTask(clean_name(function.__name__), reference, *described)
     found.jobs.append(FoundJob(unique, schedule, task, payload, (), options, theirs))
 
 

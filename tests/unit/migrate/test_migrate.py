@@ -232,6 +232,16 @@ add(tick, "interval", hours=7, jitter=5, id="jittered")
 add(tick, "date", run_date=datetime(2027, 1, 1, tzinfo=timezone.utc), id="once")
 add(tick, Jittered(datetime(2027, 1, 1, tzinfo=timezone.utc)), id="moved-date")
 add(lambda: 1, "interval", minutes=7, id="lambda")
+
+def loose(day, **rest):
+    pass
+
+def unreadable(order: scheduler.__class__ | int):
+    pass
+
+add(loose, "cron", kwargs={"day": 1}, hour=3, id="loose")
+add(loose, "cron", kwargs={"day": 1, "more": 2}, hour=3, id="looser")
+add(unreadable, "cron", args=[1], hour=3, id="unreadable")
 """
 
 
@@ -239,7 +249,7 @@ def test_the_jobs_of_apscheduler_have_the_same_instants(migrate):
     _, jobs, comparisons, remarks = migrate("apscheduler", APSCHEDULER, ":scheduler", code=1)
     assert set(jobs) == {
         *("nightly", "work", "month-end", "third-friday", "last-sunday", "first-sunday", "seconds", "seven", "jittered"),
-        "once",
+        *("once", "loose"),
     }
     same = ("work", "month-end", "third-friday", "last-sunday", "first-sunday", "seconds", "seven", "once")
     for name in same:
@@ -253,6 +263,8 @@ def test_the_jobs_of_apscheduler_have_the_same_instants(migrate):
     texts = " ".join(text for (_, verdict), text in remarks.items() if verdict == "no equal")
     assert "jitter=3" in texts or "week" in texts
     assert "lambda" in texts
+    assert "more are among the **kwargs" in texts
+    assert "cannot be read from JSON" in texts
 
 
 ARQ = """
@@ -267,8 +279,11 @@ async def clean(ctx):
 async def many(ctx, *rest):
     pass
 
+async def loose(ctx, day: int, **rest):
+    return day, rest
+
 class WorkerSettings:
-    functions = [download, func(clean, max_tries=1, timeout=10), many]
+    functions = [download, func(clean, max_tries=1, timeout=10), many, loose]
     cron_jobs = [
         cron(clean, hour={9, 12, 18}, minute=12),
         cron(clean, name="weekly", weekday="mon", hour=2, minute=30, run_at_startup=True),
@@ -290,6 +305,8 @@ def test_functions_of_arq_get_the_dictionary_that_they_expect(migrate):
     assert app.handlers["clean"].options.timeout_s == 10.0
     assert "run_at_startup" in remarks["schedule 'weekly'", "no equal"]
     assert ("many", "no equal") in remarks
+    assert asyncio.run(_call(app, "loose", day=1)) == (1, {})
+    assert ("loose", "differs") in remarks
 
 
 RQ = """
@@ -305,6 +322,11 @@ def report(kind):
 
 cron.register(report, "reports", args=("daily",), cron="30 6 * * *")
 cron.register(report, "reports", kwargs={"kind": "x"}, interval=60)
+
+def loose(kind, **rest):
+    return kind
+
+cron.register(loose, "reports", kwargs={"kind": "x"}, interval=60)
 """
 
 
@@ -314,6 +336,7 @@ def test_functions_and_schedules_of_rq(migrate):
     assert app.handlers["resize"].options.retry.seconds == (10.0, 60.0, 60.0)
     assert jobs["report"].tasks[0].options.queue == "reports"
     assert jobs["report-2"].schedule.expression == "PT1M"
+    assert app.handlers["loose"].function(kind="x") == "x"
     assert comparisons["report"]["compared"] == 400
     assert comparisons["report"]["differences"] == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from itertools import count
@@ -165,8 +166,10 @@ def test_a_function_of_the_application_that_enqueues_what_it_is_given_is_looked_
 
 def test_a_function_with_any_names_is_called_without_them_and_a_module_that_no_import_can_say_is_named(migrate):
     migration = "def forward(n=1, **rest):\n    return n\nqueue = None\ndef go():\n    queue.enqueue(forward)\n"
+    migration += "    queue.enqueue(later)\nasync def later(n, **rest):\n    return n\n"
     app, remarks = migrate({"m/__init__.py": "", "m/0001_first.py": migration, "m/second.py": migration}, code=1)
     assert app.handlers["forward"].function(n=3) == 3
+    assert asyncio.run(app.handlers["later"].function(n=4)) == 4
     assert "no function that a module can import" in remarks["NAME.m.0001_first:forward"]
 
 
