@@ -24,13 +24,7 @@ from redis.exceptions import MaxConnectionsError
 
 from jobistemer.store.server.bounded_connection import BOUNDED
 from jobistemer.store.server.deadline import LONGEST_CALL_S, seconds_left
-
-_pack: Callable[[tuple[Any, ...]], bytes] | None
-try:
-    from hiredis import pack_command as _pack
-except ImportError:
-    # It is an extension, which not every interpreter has.
-    _pack = None
+from jobistemer.store.server.packed_connection import PACKED, pack
 
 MAX_CONNECTIONS: Final = 16
 """The connections that the calls of one process have by default, and those of one event loop."""
@@ -252,6 +246,9 @@ class WaitingSentinelPool(_Waiting, redis.sentinel.SentinelConnectionPool):
 class AsyncWaitingPool(_AsyncWaiting, redis.asyncio.ConnectionPool):
     """A pool of connections to one server, for one event loop."""
 
+    def __init__(self, connection_class: type = redis.asyncio.Connection, **options: Any) -> None:
+        super().__init__(connection_class=PACKED[connection_class], **options)
+
 
 class AsyncWaitingSentinelPool(_AsyncWaiting, redis.asyncio.sentinel.SentinelConnectionPool):
     """A pool of connections to the master that Sentinels name, for one event loop."""
@@ -280,7 +277,7 @@ def direct_execute(client: redis.Redis) -> Callable[..., Any] | None:
         connection, give_back = pool.pop_idle(), pool.push_idle
         if connection is None:
             connection, give_back = pool.get_connection(), pool.release
-        packed = (_pack(command),) if _pack is not None else connection.pack_command(*command)
+        packed = (pack(command),) if pack is not None else connection.pack_command(*command)
 
         def exchange() -> Any:
             connection.send_packed_command(packed)
