@@ -120,6 +120,10 @@ class ChaosSystem:
     def producer(self, *options: str) -> subprocess.Popen[bytes]:
         return self.start_module("tests.chaos.producer", *options)
 
+    def command(self, *words: str) -> subprocess.Popen[bytes]:
+        """Run a command of the command line."""
+        return self._start(self._commands / "jobistemer", *words)
+
     def start_module(self, module: str, *options: str) -> subprocess.Popen[bytes]:
         return self._start(sys.executable, "-m", module, *options)
 

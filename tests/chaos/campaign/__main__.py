@@ -52,6 +52,8 @@ def play(name: str, seconds: float, seed: int, server: str, folder: Path) -> Row
                 story.fault(scene)
                 faults += 1
                 recovery.append(round(scene.wait_until_recovered(), 2))
+            if scene.garbage is not None:
+                wrong += scene.garbage.judge()
             wrong += scene.close()
             verdict = judge(scene.ledger, scene.database(), scene.since, scene.until)
         except Exception as error:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 
@@ -69,6 +69,8 @@ class Scene:
         self.tickers: list[subprocess.Popen[bytes]] = []
         self.workers: list[subprocess.Popen[bytes]] = []
         self.producers: list[subprocess.Popen[bytes]] = []
+        self.garbage: Any = None
+        """What a story puts into the keys, and who looks at it; None for the others. Its `judge` says what was wrong."""
 
     def open(self) -> None:
         """Deploy and start everybody; returns when work is under way."""

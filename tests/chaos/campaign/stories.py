@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tests.chaos.campaign.garbage import spoil_keys
 from tests.chaos.campaign.scene import LEASE_S, ClockedServer, Scene, hears_sigterm
 from tests.chaos.system import wait_until
 
@@ -129,6 +130,7 @@ STORIES = {
     "clock stepped": Story(step_clock, clock=True),
     "memory full": Story(fill_memory),
     "server emptied": Story(empty_server),
+    "garbage in keys": Story(spoil_keys),
 }
 SHORT = tuple(STORIES)[:5]
 """The stories of a short campaign, as in CI."""
