@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.runtime.repeat import start_thread
@@ -20,14 +20,31 @@ from jobistemer.store.calls.durable.steps import MAX_RUNS_PER_CALL, StepWrite, r
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
 
+R = TypeVar("R")
+
 WAIT_S = 0.5
 """How often a handler that waits executes Python, so that it can be stopped."""
 RETRY_S = 0.2
 """The pause before a record is sent again while the server is away."""
+HOLD_S = 5.0
+"""How long a record holds up the end of a handler that is cancelled: the server may be away."""
 MAX_BATCH = 2 * MAX_RUNS_PER_CALL
 
 Answer = str | JobistemerError
 """DONE, KNOWN, STALE or SIGNALED, or the error of the server."""
+
+
+async def wait_to_end(written: asyncio.Future[R]) -> R:
+    """Await a record, and for HOLD_S also when this task is cancelled meanwhile. Raises what the record raises.
+
+    A sibling that suspends the run cancels this task. The function of the step has run by now: ended without its
+    record, the attempt would leave its effect to be done once more.
+    """
+    try:
+        return await asyncio.shield(written)
+    except asyncio.CancelledError:
+        await asyncio.wait([written], timeout=HOLD_S)
+        raise
 
 
 class Recorder(Protocol):
@@ -55,7 +72,7 @@ class DirectRecorder:
 
     async def write_async(self, database: Database, write: StepWrite) -> str:
         """Write records in a thread. Raises NotConnected or ServerRefused."""
-        return await asyncio.to_thread(self.write, database, write)
+        return await wait_to_end(asyncio.get_running_loop().run_in_executor(None, self.write, database, write))
 
     def write_later(self, database: Database, write: StepWrite) -> None:
         """Write records now."""
@@ -106,7 +123,7 @@ class GroupRecorder:
                 loop.call_soon_threadsafe(finish, answer)
 
         self._shard(database).add(_Item(write, settle))
-        return _raise_or_return(await written)
+        return _raise_or_return(await wait_to_end(written))
 
     def write_later(self, database: Database, write: StepWrite) -> None:
         """Write records with the next ones, without waiting for it."""

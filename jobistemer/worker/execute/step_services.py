@@ -29,7 +29,7 @@ from jobistemer.store.calls.durable import steps
 from jobistemer.store.calls.durable.steps import StepWrite, mark_durable
 from jobistemer.store.calls.transactions import commit_transaction
 from jobistemer.worker.attempts.attempt import Attempt
-from jobistemer.worker.execute.step_recorder import Recorder, read_words
+from jobistemer.worker.execute.step_recorder import Recorder, read_words, wait_to_end
 
 SHORTEST_SUSPENSION_MS = 1_000
 """Shorter waits are waited for in the handler's slot."""
@@ -149,7 +149,7 @@ class AwaitedStepHost:
 
     async def record(self, update: StepUpdate) -> str:
         """Write records."""
-        return await asyncio.to_thread(self._host.record, update)
+        return await wait_to_end(asyncio.ensure_future(asyncio.to_thread(self._host.record, update)))
 
     async def signals(self) -> bytes:
         """Return the signals of the run."""

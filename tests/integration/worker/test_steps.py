@@ -37,6 +37,7 @@ from jobistemer.core.states import RunState
 from jobistemer.store.calls.attempt_log import read_attempt_log
 from jobistemer.store.reads.durable.questions import list_questions
 from jobistemer.testing import under_test
+from jobistemer.worker.execute.step_recorder import DirectRecorder
 
 
 class Approval(msgspec.Struct):
@@ -302,6 +303,43 @@ def test_a_task_group_that_is_suspended_within_goes_on_later(app, jobs, ledger):
     jobs.advance(minutes=2)
     assert run.result() == "ok"
     assert ledger == ["done"]
+
+
+def test_a_step_that_is_being_recorded_while_a_sibling_suspends_the_run_is_not_repeated(app, jobs, ledger, monkeypatch):
+    # Given a record that is written only when the group has been cancelled
+    asked, canceled, write = threading.Event(), threading.Event(), DirectRecorder.write
+
+    def write_late(recorder, *given):
+        asked.set()
+        assert canceled.wait(60)
+        return write(recorder, *given)
+
+    monkeypatch.setattr(DirectRecorder, "write", write_late)
+
+    async def watch() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            canceled.set()
+
+    @app.task
+    async def work(ctx: Context) -> str:
+        try:
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(watch())
+                group.create_task(ctx.step_async("note", ledger.append, "done"))
+                await asyncio.to_thread(asked.wait, 60 if ctx.attempt == 0 else 0)
+                await ctx.sleep_async(60)
+                watching.cancel()
+        finally:
+            # The attempt ends with what is recorded by now.
+            ledger.append("end of the attempt")
+        return "ok"
+
+    run = work.enqueue()
+    jobs.advance(minutes=2)
+    assert run.result() == "ok"
+    assert ledger == ["done", "end of the attempt", "end of the attempt"]
 
 
 def test_a_failed_attempt_goes_on_behind_its_last_step(app, jobs, ledger):
