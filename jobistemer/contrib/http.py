@@ -185,8 +185,9 @@ def _cut_off_at(deadline: float, connected: socket.socket) -> Iterator[None]:
         timer.cancel()
         timer.join()
         second.close()
-    if over.is_set():
-        # What was cut off looks like a broken connection, or like the end of the answer.
+    if over.is_set() or isinstance(error, TimeoutError):
+        # What was cut off looks like a broken connection, or like the end of the answer. The socket's own time-out is
+        # the same deadline, and may come before the timer's thread.
         raise TimeoutError("the time for the request is over") from error
     if error is not None:
         raise error

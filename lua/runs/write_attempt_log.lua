@@ -26,8 +26,11 @@ check_all_types(KEYS)
 local current = redis.call('HMGET', run, 'entry', 'state')
 if current[1] ~= entry or (current[2] ~= 'pending' and current[2] ~= 'running') then return {'STALE'} end
 
-if progress ~= '' then redis.call('HSET', attempt, 'progress', progress) end
 local have = tonumber(redis.call('HGET', attempt, 'lines') or 0)
+-- An earlier send that comes behind a later one, such as that of the outcome: it knows less progress and fewer lines to keep.
+if first + count < have then return {'NOTED'} end
+
+if progress ~= '' then redis.call('HSET', attempt, 'progress', progress) end
 -- A gap: the lines in between were dropped unsent, since more came than are kept. The older lines would seem adjacent.
 if first > have then redis.call('DEL', log) end
 -- An earlier send whose reply was lost may have written the first of these lines.

@@ -48,6 +48,18 @@ def test_a_second_send_is_recognised_by_the_number_of_its_first_line(database):
     assert kept(database) == ["a", "b", "c"]
 
 
+def test_an_earlier_send_that_comes_behind_a_later_one_changes_nothing(database):
+    # Given the last lines of a handler, which went with its outcome
+    enqueue(database)
+    delivery = fetch_one(database)
+    write(database, delivery, "a", "b", "c", keep=3, progress="3 of 3", expiry_ms=HOUR)
+    # When the sending thread, which read less before that, comes to its turn
+    with nothing_written(database):
+        assert write(database, delivery, "a", "b", keep=2, progress="2 of 3", expiry_ms=2 * HOUR) == Reply("NOTED", [])
+    # Then no line is gone
+    assert kept(database) == ["a", "b", "c"]
+
+
 def test_only_the_last_lines_are_kept_and_all_are_counted(database):
     enqueue(database)
     delivery = fetch_one(database)
