@@ -27,7 +27,7 @@ local current = redis.call('HMGET', run, 'entry', 'state')
 if current[1] ~= entry or (current[2] ~= 'pending' and current[2] ~= 'running') then return {'STALE'} end
 
 local have = tonumber(redis.call('HGET', attempt, 'lines') or 0)
--- An earlier send that comes behind a later one, such as that of the outcome: it knows less progress and fewer lines to keep.
+-- An earlier send behind a later one, such as that of the outcome: it knows an older progress and fewer lines to keep.
 if first + count < have then return {'NOTED'} end
 
 if progress ~= '' then redis.call('HSET', attempt, 'progress', progress) end
