@@ -209,7 +209,7 @@ def test_a_worker_killed_before_the_commit_has_applied_nothing(url):
     run = app.enqueue("count", {"wait": True})
     client = shard_of(app).client
     with worker(url) as first:
-        assert client.blpop("inside", timeout=WAIT)
+        wait_until(lambda: client.lpop("inside"))
         first.kill()
         first.wait()
     assert totals(app) == (0, set(), 0)
@@ -260,7 +260,7 @@ def test_a_zombie_that_wakes_up_has_its_transaction_refused(url):
     run = app.enqueue("count", {"wait": True})
     client = shard_of(app).client
     with worker(url) as zombie:
-        assert client.blpop("inside", timeout=WAIT)
+        wait_until(lambda: client.lpop("inside"))
         zombie.send_signal(signal.SIGSTOP)
         with worker(url):
             run.result(timeout=WAIT)
