@@ -28,7 +28,8 @@ def events() -> Iterator[list[dict[str, Any]]]:
     sentry_sdk.init("https://key@sentry.invalid/1", transport=Kept, default_integrations=False)
     yield found
     sentry_sdk.get_client().close()
-    sentry_sdk.init()
+    # Without its integrations, which would stay in every client of this process.
+    sentry_sdk.init(default_integrations=False)
 
 
 @pytest.fixture
