@@ -31,7 +31,7 @@ from tests.support.parts import examples
 from tests.support.shard_state import find_leaks
 from tests.support.step_system import StepWorker, break_next, build_ticker
 
-EXAMPLES, STEPS = (int(each) for each in os.environ.get("JOBISTEMER_PROMISE", f"{examples(200)}x50").split("x"))
+EXAMPLES, STEPS = (int(each) for each in os.environ.get("JOBISTEMER_PROMISE", f"{examples(200, 8)}x50").split("x"))
 SERVERS = count()
 AWAY: set[str] = set()
 """Servers that do not answer at present, by their addresses."""

@@ -16,7 +16,7 @@ from tests.property.brute_force import DAY, ZONES
 from tests.property.expressions import DST, expressions
 from tests.support.parts import examples
 
-SLOW = settings(max_examples=examples(120), deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=examples(120, 12), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def cron(expression, zone, dst):

@@ -21,9 +21,9 @@ ONE_OF = 4
 """In the first part the fake server runs one of so many tests of the integration ring; Valkey runs all of them."""
 
 
-def examples(full: int) -> int:
-    """Return how many examples a property test tries: in the first part a quarter, and ten at least."""
-    return min(full, max(full // 4, 10)) if PART == FIRST else full
+def examples(full: int, share: int = 4) -> int:
+    """Return how many examples a property test tries: in the first part one of `share`, and ten at least."""
+    return min(full, max(full // share, 10)) if PART == FIRST else full
 
 
 def choose(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
@@ -58,7 +58,9 @@ def _is_for_the_rest(item: pytest.Item) -> bool:
     kind, marker = _server_of(item), item.get_closest_marker("thinned")
     if marker is not None and kind == VALKEY:
         return _number_of(item) % marker.args[0] != marker.args[0] - 1
-    repeated = marker is None and kind == FAKE and item.nodeid.startswith("tests/integration/")
+    if marker is not None and kind == FAKE:
+        return _number_of(item) % (marker.args[0] * ONE_OF) != 0
+    repeated = kind == FAKE and item.nodeid.startswith("tests/integration/")
     return repeated and crc32(item.nodeid.encode()) % ONE_OF != 0
 
 
