@@ -1,23 +1,37 @@
 --[[
-expire_steps: let the records of a run's steps expire with the run. Executed with the commit that ends the run, as one
-atomic step.
+expire_steps: let the records of the steps of up to 100 runs expire with their runs, and those of their attempts. Executed
+with the commit that ends the runs, as one atomic step.
 
+USES read_from
 KEYS
-  run        hash  {ns:shard}:run:<run_id>    read: how long it is kept
-  steps      hash  {ns:shard}:steps:<run_id>  expires when the run does
-  questions  zset  {ns:shard}:questions       loses the run
+  questions  zset  {ns:shard}:questions             loses the runs
+  run        hash  {ns:shard}:run:<run_id>          \ for each run: read, how long it is kept;
+  steps      hash  {ns:shard}:steps:<run_id>        / expires when the run does; then
+  attempt    hash  {ns:shard}:attempt:<attempt_id>  \ for each of its attempts: they expire when the run does;
+  log        list  {ns:shard}:log:<attempt_id>      / nothing is done for one that does not exist
 ARGV
-  run_id  str
+  count     int  number of runs
+  run_id    str  \ one pair for each run:
+  attempts  int  / how many attempts are given, at most 20
 OUT
-  EXPIRING  they go with the run
-  LIVE      the run has not ended, or is gone: nothing was written
+  EXPIRING n  so many go with their runs; the others have not ended, or are gone: nothing was written for them
 KEEPS I9
 ]]
-local run, steps, questions, run_id = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
+local questions, next_keys, next_args = KEYS[1], read_from(KEYS, 2), read_from(ARGV, 2)
+local count = tonumber(ARGV[1])
 
-local left = redis.call('PTTL', run)
-if left <= 0 then return {'LIVE'} end
--- First what a key of the wrong type can refuse.
-redis.call('ZREM', questions, run_id)
-redis.call('PEXPIRE', steps, left)
-return {'EXPIRING'}
+local expiring = 0
+for _ = 1, math.min(count, 100) do
+  local run, steps = next_keys(2)
+  local run_id, attempts = next_args(2)
+  local logged = {next_keys(2 * math.min(tonumber(attempts), 20))}
+  local left = redis.call('PTTL', run)
+  if left > 0 then
+    -- First what a key of the wrong type can refuse.
+    redis.call('ZREM', questions, run_id)
+    redis.call('PEXPIRE', steps, left)
+    for _, key in ipairs(logged) do redis.call('PEXPIRE', key, left) end
+    expiring = expiring + 1
+  end
+end
+return {'EXPIRING', expiring}

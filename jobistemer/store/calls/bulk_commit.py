@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobistemer.core import ids
-from jobistemer.core.runs.message import GroupMember, TaskRef
+from jobistemer.core.runs.message import WIRE_VERSION, GroupMember, TaskRef
 from jobistemer.core.states import AttemptState
-from jobistemer.store.calls.durable.steps import wake_parent
+from jobistemer.store.calls.durable.steps import MAX_ATTEMPTS_EACH, expire_steps, wake_parent
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.keys import DAY_MS, Keys
@@ -20,8 +20,10 @@ MAX_RESULT_BYTES = 16_384
 """A run with a larger result is committed by itself, so that no call keeps the server busy for long."""
 
 BundleKey = tuple[bytes, int, str]
-"""Stream, retention in milliseconds, and what the runs are of: an occurrence each, the group of this id, or nothing."""
+"""Stream, retention in milliseconds, and what the runs are of: an occurrence each, the group of this id, or nothing.
+Runs of nothing that have steps on record go with their like."""
 OCCURRENCE = "occurrence"
+DURABLE = "durable"
 
 
 def bundle_key(ended: EndedAttempt) -> BundleKey | None:
@@ -40,15 +42,19 @@ def bundle_key(ended: EndedAttempt) -> BundleKey | None:
         or message.group_strategy
         or ended.groups_made
         or outcome.done
-        # The attempts before it get their expiry in the same step.
-        or ended.delivery.attempt
-        # The records of its steps do, too.
-        or message.wire != 1
+        # The attempts before it, and its steps, get their expiry in the same step: there is a call for many of them.
+        or ((ended.delivery.attempt or message.wire != 1) and not _is_plain_durable(ended))
         or len(outcome.result) > MAX_RESULT_BYTES
     ):
         return None
     of = message.member.group if message.member is not None else OCCURRENCE if slot is not None else ""
-    return ended.delivery.stream, message.retention_ms, of
+    return ended.delivery.stream, message.retention_ms, DURABLE if message.wire != 1 else of
+
+
+def _is_plain_durable(ended: EndedAttempt) -> bool:
+    message = ended.delivery.message
+    is_alone = message.task_ref is None and message.member is None and message.undoing is None
+    return message.wire == WIRE_VERSION and is_alone and ended.delivery.attempt < MAX_ATTEMPTS_EACH
 
 
 def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
@@ -64,14 +70,22 @@ def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
     outcomes = f"{keys.outcomes_prefix}{first.ended_at // DAY_MS}"
     runs = [each.delivery.message.run for each in ended]
     touched: list[Any] = [first.delivery.stream, keys.succeeded, outcomes]
-    # A plain success is that of a run's first attempt: see `bundle_key`.
-    touched += [attempt_prefix + ids.attempt_id(run, 0) for run in runs]
+    is_durable = first.delivery.message.wire != 1
+    if is_durable:
+        touched += [attempt_prefix + ids.attempt_id(each.delivery.message.run, each.delivery.attempt) for each in ended]
+    else:
+        # A plain success is that of a run's first attempt: see `bundle_key`.
+        touched += [attempt_prefix + ids.attempt_id(run, 0) for run in runs]
     touched += [run_prefix + run for run in runs]
     args: list[Any] = [first.worker, first.delivery.message.retention_ms, first.delivery.message.queue, len(ended)]
     args += [each.delivery.entry for each in ended]
     for delivery, outcome, _, _, started_at, ended_at, *_ in ended:
         args += (delivery.attempt, started_at, ended_at, outcome.result, delivery.message.handler)
-    return ScriptCall(script("commit_successes"), tuple(touched), tuple(args))
+    call = ScriptCall(script("commit_successes"), tuple(touched), tuple(args))
+    if not is_durable:
+        return call
+    over = [(each.delivery.message.run, each.delivery.attempt + 1) for each in ended]
+    return call._replace(extensions=(expire_steps(keys, over),))
 
 
 def find_wakes(keys: Keys, members: Sequence[GroupMember]) -> list[ScriptCall]:

@@ -57,7 +57,7 @@ def extension_calls(
     if ended.delivery.attempt:
         calls.append(_expire_attempts(keys, message.run, ended.delivery.attempt))
     if message.wire == WIRE_VERSION:
-        calls.append(expire_steps(keys, message.run))
+        calls.append(expire_steps(keys, [(message.run, 0)]))
     calls += _halt_groups(keys, ended, over)
     if _ends_schedule(ended) and message.task_ref is not None:
         calls.append(_end_schedule(keys, message, message.task_ref, ended))

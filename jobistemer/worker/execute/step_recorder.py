@@ -1,7 +1,6 @@
-"""The step recorder: writes records of steps, those of concurrent runs together.
+"""The step recorder: writes and reads records of steps, those of concurrent runs together.
 
-One thread for each shard takes what is there and sends it in one round trip; what comes meanwhile goes with the next
-one. The handler waits until its record is written: a step that has returned is not repeated.
+The handler waits until its record is written: a step that has returned is not repeated.
 """
 
 from __future__ import annotations
@@ -9,32 +8,37 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from queue import Empty, SimpleQueue
-from typing import NamedTuple, Protocol, TypeVar
+from functools import partial
+from typing import Protocol, TypeVar
 
-from jobistemer.core.errors import JobistemerError, NotConnected
-from jobistemer.runtime.repeat import start_thread
-from jobistemer.store.calls.durable.steps import MAX_RUNS_PER_CALL, StepWrite, record_steps
+from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
+from jobistemer.store.calls.durable.steps import (
+    MAX_RUNS_PER_CALL,
+    StepWrite,
+    read_steps,
+    read_steps_of_runs,
+    record_steps,
+)
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
+from jobistemer.worker.execute.gatherer import Gatherer, unwrap
 
-R = TypeVar("R")
+Q = TypeVar("Q")
+A = TypeVar("A")
 
-WAIT_S = 0.5
-"""How often a handler that waits executes Python, so that it can be stopped."""
 RETRY_S = 0.2
 """The pause before a record is sent again while the server is away."""
 HOLD_S = 5.0
 """How long a record holds up the end of a handler that is cancelled: the server may be away."""
 MAX_BATCH = 2 * MAX_RUNS_PER_CALL
 
-Answer = str | JobistemerError
-"""DONE, KNOWN, STALE or SIGNALED, or the error of the server."""
+Records = Mapping[bytes, bytes]
+"""The steps of a run by name, as they are stored."""
 
 
-async def wait_to_end(written: asyncio.Future[R]) -> R:
+async def wait_to_end(written: asyncio.Future[A]) -> A:
     """Await a record, and for HOLD_S also when this task is cancelled meanwhile. Raises what the record raises.
 
     A sibling that suspends the run cancels this task. The function of the step has run by now: ended without its
@@ -48,7 +52,7 @@ async def wait_to_end(written: asyncio.Future[R]) -> R:
 
 
 class Recorder(Protocol):
-    """Writes records of steps."""
+    """Writes records of steps, and reads them for coroutines."""
 
     def write(self, database: Database, write: StepWrite) -> str:
         """Write records and wait for it. Returns DONE, KNOWN, STALE or SIGNALED. Raises NotConnected, …."""
@@ -60,6 +64,10 @@ class Recorder(Protocol):
 
     def write_later(self, database: Database, write: StepWrite) -> None:
         """Write records without waiting for it; they may be lost."""
+        ...
+
+    async def read_async(self, database: Database, run: str) -> Records:
+        """Return the records of a run. Raises NotConnected or ServerRefused."""
         ...
 
 
@@ -79,108 +87,84 @@ class DirectRecorder:
         with suppress(JobistemerError):
             self.write(database, write)
 
-
-class _Item(NamedTuple):
-    write: StepWrite
-    settle: Callable[[Answer], None]
+    async def read_async(self, database: Database, run: str) -> Records:
+        """Read the records in a thread. Raises NotConnected or ServerRefused."""
+        return await asyncio.to_thread(read_steps, database, run)
 
 
 class GroupRecorder:
-    """Writes the records of all handlers of a worker, those of a shard together."""
+    """Reads and writes the records of all handlers of a worker, those of a shard together."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._shards: dict[int, _ShardRecorder] = {}
+        self._writers: dict[Database, Gatherer[StepWrite, str]] = {}
+        self._readers: dict[Database, Gatherer[str, Records]] = {}
 
     def write(self, database: Database, write: StepWrite) -> str:
         """Write records and wait for it. Raises ServerRefused; while the server is away it waits on."""
-        written = threading.Lock()
-        written.acquire()
-        answers: list[Answer] = []
-
-        def settle(answer: Answer) -> None:
-            answers.append(answer)
-            written.release()
-
-        self._shard(database).add(_Item(write, settle))
-        # Not without a limit: a thread that never executes Python cannot be stopped.
-        while not written.acquire(timeout=WAIT_S):
-            pass
-        return _raise_or_return(answers[0])
+        return self._find(self._writers, _send_writes, database).ask(write)
 
     async def write_async(self, database: Database, write: StepWrite) -> str:
         """Write records, awaited. Raises ServerRefused; while the server is away it waits on."""
-        loop = asyncio.get_running_loop()
-        written: asyncio.Future[Answer] = loop.create_future()
-
-        def finish(answer: Answer) -> None:
-            if not written.done():
-                written.set_result(answer)
-
-        def settle(answer: Answer) -> None:
-            # The loop may be closed by now: then nobody waits.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(finish, answer)
-
-        self._shard(database).add(_Item(write, settle))
-        return _raise_or_return(await wait_to_end(written))
+        return unwrap(await wait_to_end(self._find(self._writers, _send_writes, database).submit(write)))
 
     def write_later(self, database: Database, write: StepWrite) -> None:
         """Write records with the next ones, without waiting for it."""
-        self._shard(database).add(_Item(write, lambda _: None))
+        self._find(self._writers, _send_writes, database).add(write)
 
-    def _shard(self, database: Database) -> _ShardRecorder:
-        found = self._shards.get(id(database))
+    async def read_async(self, database: Database, run: str) -> Records:
+        """Return the records of a run, read with those of other runs that begin now."""
+        return await self._find(self._readers, _send_reads, database).ask_async(run)
+
+    def _find(
+        self,
+        gatherers: dict[Database, Gatherer[Q, A]],
+        send: Callable[[Database, list[Q]], list[A | Exception]],
+        database: Database,
+    ) -> Gatherer[Q, A]:
+        found = gatherers.get(database)
         if found is None:
             with self._lock:
-                # Made with the first record of a shard: most workers never need its thread.
-                found = self._shards.get(id(database)) or _ShardRecorder(database)
-                self._shards[id(database)] = found
+                # Made with the first step of a shard: most workers never need its thread.
+                found = gatherers.get(database) or Gatherer(partial(send, database), MAX_BATCH)
+                gatherers[database] = found
         return found
 
 
-class _ShardRecorder:
-    """The thread that writes to one shard."""
+def _send_writes(database: Database, writes: list[StepWrite]) -> list[str | Exception]:
+    parts = [writes[at : at + MAX_RUNS_PER_CALL] for at in range(0, len(writes), MAX_RUNS_PER_CALL)]
+    while True:
+        try:
+            replies = database.call_all([record_steps(database.keys, part) for part in parts])
+        except NotConnected:
+            # Nothing that was done is repeated for want of a server: its record is sent again until it is there.
+            time.sleep(RETRY_S)
+            continue
+        except Exception as error:  # noqa: BLE001 - whoever waits for its record must not wait for ever
+            return [JobistemerError(f"the record of a step could not be written: {error}")] * len(writes)
+        answers: list[str | Exception] = []
+        for part, reply in zip(parts, replies, strict=True):
+            answers += [reply] * len(part) if isinstance(reply, JobistemerError) else read_words(reply)
+        return answers
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._waiting: SimpleQueue[_Item] = SimpleQueue()
-        self.add = self._waiting.put
-        """Queue records."""
-        start_thread(self._work, "step recorder")
 
-    def _work(self) -> None:
-        while True:
-            items = [self._waiting.get()]
-            with suppress(Empty):
-                while len(items) < MAX_BATCH:
-                    items.append(self._waiting.get_nowait())
-            for item, answer in zip(items, self._send([each.write for each in items]), strict=True):
-                item.settle(answer)
+def _send_reads(database: Database, runs: list[str]) -> list[Records | Exception]:
+    try:
+        return [*read_steps_of_runs(database, runs)]
+    except ServerRefused:
+        # One of them cannot be read, which is no reason for the others to fail.
+        return [_read_one(database, run) for run in runs]
+    except Exception as error:  # noqa: BLE001 - as above
+        return [error] * len(runs)
 
-    def _send(self, writes: list[StepWrite]) -> list[Answer]:
-        parts = [writes[at : at + MAX_RUNS_PER_CALL] for at in range(0, len(writes), MAX_RUNS_PER_CALL)]
-        while True:
-            try:
-                replies = self._database.call_all([record_steps(self._database.keys, part) for part in parts])
-            except NotConnected:
-                # Nothing that was done is repeated for want of a server: its record is sent again until it is there.
-                time.sleep(RETRY_S)
-                continue
-            except Exception as error:  # noqa: BLE001 - whoever waits for its record must not wait for ever
-                return [JobistemerError(f"the record of a step could not be written: {error}")] * len(writes)
-            answers: list[Answer] = []
-            for part, reply in zip(parts, replies, strict=True):
-                answers += [reply] * len(part) if isinstance(reply, JobistemerError) else read_words(reply)
-            return answers
+
+def _read_one(database: Database, run: str) -> Records | Exception:
+    try:
+        return read_steps(database, run)
+    except JobistemerError as error:
+        return error
 
 
 def read_words(reply: Reply) -> list[str]:
     """Return the answer for each run in a reply of `record_steps`."""
     return [each.decode() for each in reply.values]
-
-
-def _raise_or_return(answer: Answer) -> str:
-    if isinstance(answer, JobistemerError):
-        raise answer
-    return answer

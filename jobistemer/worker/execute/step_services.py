@@ -78,10 +78,14 @@ class WorkerStepHost:
 
     def load(self) -> Mapping[bytes, bytes]:
         """Return what is on record; the server is asked only where an attempt before this one may have written."""
-        delivery = self._attempt.delivery
-        if not (delivery.attempt or delivery.crashes or delivery.message.wire == WIRE_VERSION):
+        if not self.may_have_records():
             return {}
-        return steps.read_steps(self._attempt.database, delivery.message.run)
+        return steps.read_steps(self._attempt.database, self._attempt.delivery.message.run)
+
+    def may_have_records(self) -> bool:
+        """Return whether an attempt before this one may have written records."""
+        delivery = self._attempt.delivery
+        return bool(delivery.attempt or delivery.crashes or delivery.message.wire == WIRE_VERSION)
 
     def record(self, update: StepUpdate) -> str:
         """Write records. Raises AttemptOver, InvalidStep, or ServerRefused."""
@@ -179,10 +183,10 @@ class WorkerAwaitedStepHost(AwaitedStepHost):
         self._worker_host, self._attempt, self._recorder = host, attempt, recorder
 
     async def load(self) -> Mapping[bytes, bytes]:
-        """Return the records of the steps; without a thread where there are certainly none."""
-        delivery = self._attempt.delivery
-        may_exist = delivery.attempt or delivery.crashes or delivery.message.wire == WIRE_VERSION
-        return await super().load() if may_exist else {}
+        """Return the records of the steps, read with those of other runs; without asking where there are none."""
+        if not self._worker_host.may_have_records():
+            return {}
+        return await self._recorder.read_async(self._attempt.database, self._attempt.delivery.message.run)
 
     async def record(self, update: StepUpdate) -> str:
         """Write records."""

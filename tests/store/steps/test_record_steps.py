@@ -19,7 +19,9 @@ def test_records_of_many_runs_go_together_and_one_that_is_refused_holds_up_no_ot
         enqueue(database, run)
     first, second, third = fetch(database)
     finish(database, build_ended(second))
-    reply = database.call(record_steps(database.keys, [StepWrite(each, {"pay": step()}) for each in (first, second, third)]))
+    reply = database.call(
+        record_steps(database.keys, [StepWrite(each, {"pay": step()}) for each in (first, second, third)])
+    )
     assert reply == Reply("RECORDED", [b"DONE", b"STALE", b"DONE"])
     assert "steps:run_2" not in records(database)
     assert records(database)["steps:run_3"] == {"pay": step().decode()}

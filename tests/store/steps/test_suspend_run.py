@@ -148,9 +148,14 @@ def test_a_suspended_run_is_canceled_where_it_waits_and_its_steps_go_with_it(dat
 
 
 def test_a_run_that_puts_itself_off_is_scheduled_and_counts_it(database):
-    assert suspend(database, begun(database), 0, after_ms=5000, is_snooze=True, reason="snoozed: busy") == Reply("DONE", [])
+    assert suspend(database, begun(database), 0, after_ms=5000, is_snooze=True, reason="snoozed: busy") == Reply(
+        "DONE", []
+    )
     after = records(database)["run:run_1"]
-    assert after.items() >= {"state": "scheduled", "snoozes": "1", "note": "snoozed: busy", "due_at": str(NOW + 6000)}.items()
+    assert (
+        after.items()
+        >= {"state": "scheduled", "snoozes": "1", "note": "snoozed: busy", "due_at": str(NOW + 6000)}.items()
+    )
     assert decode_message(after["message"].encode()).snoozes == 1
 
 

@@ -18,6 +18,8 @@ from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import ScriptCall, script
 
+MAX_ATTEMPTS_EACH = 20
+"""So many attempts of a run expire with its steps in a call for many runs."""
 MAX_RUNS_PER_CALL = 100
 
 
@@ -153,14 +155,29 @@ def undo_run(keys: Keys, ended: EndedAttempt, over: FinalState, keep_ms: int, fi
     )
 
 
-def expire_steps(keys: Keys, run: str) -> ScriptCall:
-    """Build the call that lets the records of a run's steps expire with it; an extension of its commit."""
-    return script("expire_steps")((keys.run(run), keys.steps(run), keys.questions), (run,))
+def expire_steps(keys: Keys, ended: Sequence[tuple[str, int]]) -> ScriptCall:
+    """Build the call that lets the steps of up to 100 runs expire with them; an extension of their commit.
+
+    ended: each run, and how many of its attempts expire with it, from the first on, at most MAX_ATTEMPTS_EACH.
+    """
+    touched = [keys.questions]
+    for run, attempts in ended:
+        touched += (keys.run(run), keys.steps(run))
+        for number in range(attempts):
+            attempt = ids.attempt_id(run, number)
+            touched += (keys.attempt(attempt), keys.log(attempt))
+    return script("expire_steps")(tuple(touched), (len(ended), *(part for each in ended for part in each)))
 
 
 def read_steps(database: Database, run: str) -> dict[bytes, bytes]:
     """Return the records of the steps of a run, as they are stored. Raises NotConnected or ServerRefused."""
     found: dict[bytes, bytes] = database.ask("HGETALL", database.keys.steps(run))
+    return found
+
+
+def read_steps_of_runs(database: Database, runs: Sequence[str]) -> list[dict[bytes, bytes]]:
+    """Return the records of the steps of several runs, in one round trip. Raises NotConnected or ServerRefused."""
+    found: list[dict[bytes, bytes]] = database.ask_all([("HGETALL", database.keys.steps(run)) for run in runs])
     return found
 
 
