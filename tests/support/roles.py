@@ -13,14 +13,22 @@ import pytest
 import redis
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.store.acl import build_rule
+from jobistemer.store.acl import PRODUCER, build_rule
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.scripts import script
 from jobistemer.store.server.connection import connect
 from jobistemer.ticker.shard_ticker import ShardTicker
 from tests.support import step_system
+from tests.support.worker_processes import wait_until
 
 SECRET = "s3cret"
+
+
+def wait_for_scripts(nodes: Iterable[redis.Redis]) -> None:
+    """Wait until a worker or a ticker has loaded the scripts of producers, who may not do so themselves."""
+    wanted, nodes = [script(name).sha for name in PRODUCER.scripts], list(nodes)
+    wait_until(lambda: all(all(node.script_exists(*wanted)) for node in nodes), "the scripts of producers are loaded")
 
 
 def create_user(admin: redis.Redis, url: str, namespace: str, *roles: str) -> str:

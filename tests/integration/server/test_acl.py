@@ -33,7 +33,7 @@ from jobistemer.ticker import Ticker
 from jobistemer.web.shared.actions import ACTIONS
 from tests.support.apps import running_worker
 from tests.support.dashboard_client import DashboardClient
-from tests.support.roles import create_user_on
+from tests.support.roles import create_user_on, wait_for_scripts
 from tests.support.servers import SHARDS, clusters, empty_server, running, single
 from tests.support.worker_processes import wait_until
 
@@ -112,6 +112,7 @@ def test_every_role_can_do_all_its_work_and_is_never_refused(url, admins):
     ticker = Ticker(Namespace(url("ticker"), "test"), TickerSettings(pass_s=0.5))
     thread = start_thread(lambda: ticker.run(shutdown), "ticker")
     with running_worker(shop(url("worker"))):
+        wait_for_scripts(admins)
         # When work is enqueued, fails, is retried and replayed, while jobs are due
         assert producer.enqueue("limited", {}).result(timeout=60) == 1
         assert producer.enqueue("again", {}, delay=0.01).result(timeout=60) == 1

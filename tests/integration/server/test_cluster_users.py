@@ -9,11 +9,10 @@ from click.testing import CliRunner
 
 from jobistemer import Jobistemer
 from jobistemer.cli import main
-from jobistemer.store.scripts import script
 from jobistemer.store.server.cluster_map import hash_slot
 from tests.support.apps import running_ticker, running_worker
 from tests.support.clusters import running_cluster
-from tests.support.roles import create_user_on
+from tests.support.roles import create_user_on, wait_for_scripts
 from tests.support.servers import SHARDS, VALKEY, binary_of
 from tests.support.worker_processes import wait_until
 
@@ -56,10 +55,8 @@ def test_slots_are_handed_over_and_a_lost_node_is_replaced_with_the_default_user
     producer, operator = app_as(url("producer")), url("operator")
     # No other role may fix the number of shards.
     app_as(operator).namespace.connect()
-    sha = script("enqueue_run").sha
     with running_worker(app_as(url("worker"))), running_ticker(app_as(url("ticker"))):
-        # A producer may not load scripts: it can begin where a worker or the ticker has.
-        wait_until(lambda: all(node.client.script_exists(sha) == [True] for node in cluster.masters), "the scripts are loaded")
+        wait_for_scripts(node.client for node in cluster.masters)
         doubled(producer)
         # When a slot with all that is in it goes to the node that has a replica
         leaving = next(number for number in range(SHARDS) if number in cluster.shards_of(cluster.masters[1], "test", SHARDS))
@@ -75,5 +72,5 @@ def test_slots_are_handed_over_and_a_lost_node_is_replaced_with_the_default_user
         wait_until(lambda: cluster.replicas[0].role() == "master", "its replica has taken over")
         wait_until(lambda: cluster.owner(slot) is cluster.replicas[0], "the others know it")
         # Then all goes on, as soon as a worker or the ticker has loaded the scripts, which a producer may not
-        wait_until(lambda: cluster.replicas[0].client.script_exists(sha) == [True], "its scripts are loaded")
+        wait_for_scripts([cluster.replicas[0].client])
         doubled(producer)

@@ -19,7 +19,7 @@ from jobistemer.store.reads.jobs import list_history
 from jobistemer.store.server.cluster_map import hash_slot
 from tests.support.apps import running_ticker, running_worker
 from tests.support.clusters import LocalCluster
-from tests.support.roles import create_user_on
+from tests.support.roles import create_user_on, wait_for_scripts
 from tests.support.servers import SHARDS
 from tests.support.tls_servers import Certificates, running_tls_cluster, speaks_tls
 from tests.support.worker_processes import wait_until
@@ -113,8 +113,10 @@ def test_each_role_works_with_a_user_of_its_own_over_tls_also_while_a_slot_moves
 
     app_at(url("operator"), options).deploy()
     producer, worker = app_at(url("producer"), options), app_at(url("worker"), options)
-    with running_worker(worker), running_ticker(app_at(url("ticker"), options)), moving(cluster, producer, 1):
-        doubled(producer)
+    with running_worker(worker), running_ticker(app_at(url("ticker"), options)):
+        wait_for_scripts(node.client for node in cluster.masters)
+        with moving(cluster, producer, 1):
+            doubled(producer)
     denied = [entry for node in cluster.nodes for entry in node.client.acl_log()]
     assert denied == []
 
