@@ -67,10 +67,15 @@ for number in range(JOBS):
     app.job("* * * * * *", name=f"due-{number}", overlap="allow")(due)
 
 
+FOLDER = Path(__file__).resolve().parent
+
+
 @contextmanager
 def processes(*commands: list[str]) -> Iterator[None]:
     found = [
-        subprocess.Popen([sys.executable, "-m", f"jobistemer.cli.commands.{each[0]}", *each[1:]]) for each in commands
+        # Its own folder is where the workers find it as a module.
+        subprocess.Popen([sys.executable, "-m", f"jobistemer.cli.commands.{each[0]}", *each[1:]], cwd=FOLDER)
+        for each in commands
     ]
     try:
         yield
