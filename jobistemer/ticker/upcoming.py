@@ -24,7 +24,7 @@ DEFAULT_GRACE_S = 60.0
 SPREAD = 0x9E3779B1
 """An odd number whose multiples spread over all numbers of 32 bits."""
 MAX_NUMBER = 0xFFFFFFFF
-PATIENCE_MS = 20
+PATIENCE_MS = 5
 """How long a ticker leaves the due jobs of the others to them before it looks whether they are decided."""
 PREPARED_PER_PASS = 100
 """How many claims are built between two looks for wake-ups, so that a wake-up does not wait for long."""
