@@ -14,8 +14,6 @@ import urllib.request
 from itertools import cycle
 from pathlib import Path
 
-from redis import Redis
-
 from jobistemer import Jobistemer
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Task
@@ -27,11 +25,8 @@ from jobistemer.store.keys import forms_key
 from tests.chaos.campaign.scene import Scene
 from tests.chaos.system import wait_until
 from tests.support.clusters import free_port
+from tests.support.garbage import KINDS, REPLACED_FROM, WORDS, add_garbage, replace_by_garbage
 
-WORDS = [b"\xff\xfe\xfd", b"", b"nonsense", b"a:b:c", b"default:x:run_1", b"default:99:run_1", b"\x00", b"{" * 50]
-KINDS = 15
-REPLACED_FROM = 10
-"""From this number on the kinds replace the whole value."""
 LINES_A_MINUTE = 10
 PROCESSOR_SHARE = 0.05
 NOISE = 0.25
@@ -132,9 +127,9 @@ class Garbage:
         if kind in LEFT_OUT or (rest and not is_victim and kind not in NEEDED):
             return
         if self.number < REPLACED_FROM:
-            _add_word(self.client, key, self.number)
+            add_garbage(self.client, key, self.number)
         elif kind not in NEEDED:
-            _replace(self.client, key, self.number - REPLACED_FROM)
+            replace_by_garbage(self.client, key, self.number)
 
     def _run(self, words: tuple[str, ...]) -> None:
         process = self.scene.system.command(*words)
@@ -201,35 +196,6 @@ class Garbage:
             self.client.srem(key, *WORDS)
         elif kind == b"hash":
             self.client.hdel(key, *WORDS)
-
-
-def _add_word(client: Redis, key: str, number: int) -> None:
-    """Add what nobody can read to what is there."""
-    kind, word = client.type(key).decode(), WORDS[number % len(WORDS)]
-    if kind == "zset":
-        client.zadd(key, {word: [1, float("-inf"), float("inf")][number % 3]})
-    elif kind == "set":
-        client.sadd(key, word)
-    elif kind == "list":
-        client.rpush(key, word)
-    elif kind == "stream":
-        client.xadd(key, [{"m": word, "n": 0, "c": 0}, {"x": word}, {"m": b"{}", "n": word, "c": word}][number % 3])
-    elif kind == "hash":
-        client.hset(key, word or b"nonsense", word)
-
-
-def _replace(client: Redis, key: str, number: int) -> None:
-    """Replace the value by one of another type."""
-    word = WORDS[number]
-    client.delete(key)
-    writes = [
-        lambda: client.set(key, word),
-        lambda: client.hset(key, "a", word),
-        lambda: client.zadd(key, {word: 1}),
-        lambda: client.sadd(key, word),
-        lambda: client.rpush(key, word),
-    ]
-    writes[number]()
 
 
 def spoil_keys(scene: Scene) -> None:

@@ -26,11 +26,10 @@ from jobistemer.store.reads.doctor import diagnose
 from jobistemer.store.reads.limited_runs import list_limited_runs
 from jobistemer.store.reads.messages import find_sent_message
 from tests.support.dashboard_client import DashboardClient
+from tests.support.garbage import KINDS, NO_TEXT, REPLACED_FROM, WORDS, add_garbage, replace_by_garbage, word_of
 from tests.support.lifecycle import build_ended, fetch_one, finish
 from tests.support.step_system import StepWorker, build_ticker
 
-NO_TEXT = b"\xff\xfe\xfd"
-WORDS = [NO_TEXT, b"", b"nonsense", b"a:b:c", b"default:x:run_1", b"default:99:run_1", b"\x00", b"{" * 50]
 PAGES = ("/", "/jobs", "/queues", "/runs", "/dead", "/workers", "/jobs/good")
 
 
@@ -91,30 +90,16 @@ def keys_of(database):
 
 def spoil(client, key, number):
     """Make one of the fifteen kinds of garbage of a key."""
-    kind, word = client.type(key).decode(), WORDS[number % len(WORDS)]
-    if number >= 10:
-        client.delete(key)
-        others = [
-            lambda: client.set(key, word),
-            lambda: client.hset(key, "a", word),
-            lambda: client.zadd(key, {word: 1}),
-            lambda: client.sadd(key, word),
-            lambda: client.rpush(key, word),
-        ]
-        others[number - 10]()
-    elif kind == "zset":
-        client.zadd(key, {word: [1, float("-inf"), float("inf")][number % 3]})
-    elif kind == "set":
-        client.sadd(key, word)
-    elif kind == "list":
-        client.rpush(key, word)
-    elif kind == "stream":
-        client.xadd(key, [{"m": word, "n": 0, "c": 0}, {"x": word}, {"m": b"{}", "n": word, "c": word}][number % 3])
+    kind = client.type(key).decode()
+    if number >= REPLACED_FROM:
+        replace_by_garbage(client, key, number)
     elif kind == "hash":
         for field in client.hkeys(key):
-            client.hset(key, field, word)
+            client.hset(key, field, word_of(number))
+    elif kind == "string":
+        client.set(key, word_of(number))
     else:
-        client.set(key, word)
+        add_garbage(client, key, number)
 
 
 def run_command(monkeypatch, server_url, *words):
@@ -140,7 +125,7 @@ def look(app, database, reader):
 
 
 @pytest.mark.thinned(5)
-@pytest.mark.parametrize("number", range(15))
+@pytest.mark.parametrize("number", range(KINDS))
 def test_garbage_in_any_key_concerns_only_itself(app, database, clock, number, caplog):
     # Given a namespace in which everything is there
     ticker, worker = fill(app, database, clock)
