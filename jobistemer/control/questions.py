@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from jobistemer.control.changes import ChangeList
-from jobistemer.control.signals import require_run, send_signal_to
+from jobistemer.control.signals import require_run, signal_run
 from jobistemer.core.checks import show
 from jobistemer.core.errors import Conflict, InvalidInput
 from jobistemer.core.runs.questions import build_answer
@@ -37,7 +36,7 @@ def answer_question(namespace: Namespace, run_id: str, values: Mapping[str, str]
         raise InvalidInput(f"{show(by)} is not asked; this question is for {', '.join(question.by)}")
     # One answer counts: a second one has the same id.
     identity = f"answer-{question.name}-{question.asked_at}"
-    if not send_signal_to(namespace, run_id, question.name, build_answer(question, values), signal_id=identity, by=by):
+    answer, change = build_answer(question, values), ("answer run", found.text[:200])
+    if not signal_run(namespace, run_id, question.name, answer, signal_id=identity, by=by, change=change):
         raise Conflict(f"run {run_id:.100} was answered before")
-    ChangeList(namespace, by).record("answer run", run_id, found.text[:200])
     return found.text

@@ -42,34 +42,19 @@ def signal_run(
     signal_id: str = "",
     by: str = "",
     handlers: Mapping[str, Handler] = NO_HANDLERS,
+    change: tuple[str, str] | None = None,
 ) -> bool:
     """Send a signal to a run: it wakes the run that waits for it, and is kept for a wait that comes later.
 
     signal_id: a signal with an id that was sent before counts once; by default each has an id of its own. by: the
     author, who is on the list of changes then. handlers: the tasks that the sender knows, by name: the types of signals
-    that they declare hold. The type of the wait holds for every sender, as far as its JSON schema tells it.
+    that they declare hold. The type of the wait holds for every sender, as far as its JSON schema tells it. change: the
+    action and the text of the line of the author, by default that a signal of this name was sent.
 
     Returns whether the signal is new. Raises UnknownRun, RunEnded, InvalidInput for a name or an id that cannot be
     used or when the run has too many signals, InvalidPayload for a value that has no form in JSON or does not fit, or
     NotConnected.
     """
-    is_new = send_signal_to(namespace, run_id, name, value, signal_id=signal_id, by=by, handlers=handlers)
-    if is_new and by:
-        _record_author(namespace, by, run_id, name)
-    return is_new
-
-
-def send_signal_to(
-    namespace: Namespace,
-    run_id: str,
-    name: str,
-    value: Any,
-    *,
-    signal_id: str = "",
-    by: str = "",
-    handlers: Mapping[str, Handler] = NO_HANDLERS,
-) -> bool:
-    """Send a signal like `signal_run`, without a line in the list of changes."""
     encoded = encode_value(name, value)
     database, run = require_run(namespace, run_id)
     if run.handler in handlers:
@@ -89,12 +74,15 @@ def send_signal_to(
                 f"run {run_id:.100} has as many signals as it may have ({MAX_SIGNALS}, {MAX_SIGNALS_BYTES:,} bytes "
                 f"together): signal {name!r} is refused; store large values elsewhere and send references"
             )
-    return reply.word != "KNOWN"
+    is_new = reply.word != "KNOWN"
+    if is_new and by:
+        _record_change(namespace, by, run_id, *(change or ("signal run", name)))
+    return is_new
 
 
-def _record_author(namespace: Namespace, by: str, run_id: str, name: str) -> None:
+def _record_change(namespace: Namespace, by: str, run_id: str, action: str, text: str) -> None:
     try:
-        ChangeList(namespace, by).record("signal run", run_id, name)
+        ChangeList(namespace, by).record(action, run_id, text)
     except ServerRefused as error:
         # The signal counts, not the line about it: a producer with the rights of an earlier release may not write it.
         log_limited(log, logging.WARNING, "signal", "a signal by %s is not on the list of changes: %s", by, error)
