@@ -29,6 +29,8 @@ from jobistemer.store.reads.jobs import locate_run
 
 log = logging.getLogger("jobistemer.control")
 NO_HANDLERS: Final[Mapping[str, Handler]] = {}
+CALL_LENGTH = 12
+"""How many characters tell one call from another that sends a signal with the same id."""
 LONGEST_SIGNAL_ID = 200
 """How many characters the id of a signal may have."""
 
@@ -62,7 +64,8 @@ def signal_run(
     _check_wait(run, name, encoded)
     now_ms = database.clock.now_ms()
     check_text("signal id", signal_id, LONGEST_SIGNAL_ID, InvalidInput)
-    signal = Signal(signal_id or uuid4().hex, build_identity(name), encoded, now_ms, check_author(by) if by else "")
+    call, author = uuid4().hex, check_author(by) if by else ""
+    signal = Signal(signal_id or call, build_identity(name), encoded, now_ms, author, call=call[:CALL_LENGTH])
     reply = database.call(send_signal(database.keys, run.id, run.place, signal))
     match reply.word:
         case "UNKNOWN":

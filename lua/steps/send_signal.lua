@@ -15,13 +15,14 @@ ARGV
   name       str  of the signal
   value      str  JSON
   by         str  who sends it
+  call       str  of this one call, so that its second send is told from another caller's
   now        int  ms
   most       int  how many signals a run may have
   most_bytes int  how many bytes they may have together
 OUT
   WOKEN        the run has waited for it, and is on its stream
-  KEPT         it waits for its wait
-  KNOWN        a signal of this id was sent before: nothing was written
+  KEPT         it waits for its wait, or an earlier send of this very call has delivered it
+  KNOWN        another call has sent a signal of this id: nothing was written
   ENDED state  the run has ended: nothing was written
   FULL         it would have too many signals, or too large ones: nothing was written
   UNKNOWN      there is no such run: nothing was written
@@ -29,7 +30,8 @@ KEEPS I3 I4 I7 I9 I10
 ]]
 local run, stream, streams, delayed, questions = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local run_id, place, id, name, value = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local by, now, most, most_bytes = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local by, call, now = ARGV[6], ARGV[7], tonumber(ARGV[8])
+local most, most_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
 local live = {pending = true, scheduled = true, running = true, suspended = true}
 
 check_all_types(KEYS)
@@ -37,10 +39,10 @@ local known = redis.call('HMGET', run, 'state', 'signals', 'wait', 'message', 'a
 if not known[1] then return {'UNKNOWN'} end
 local signals = known[2] and cjson.decode(known[2]) or {}
 for _, each in ipairs(signals) do
-  if each.id == id then return {'KNOWN'} end
+  if each.id == id then return {each.call == call and 'KEPT' or 'KNOWN'} end
 end
 if not live[known[1]] then return {'ENDED', known[1]} end
-signals[#signals + 1] = {id = id, name = name, value = value, by = by, at = now}
+signals[#signals + 1] = {id = id, name = name, value = value, by = by, at = now, call = call}
 local encoded = cjson.encode(signals)
 if #signals > most or #encoded > most_bytes then return {'FULL'} end
 

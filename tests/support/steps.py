@@ -38,8 +38,16 @@ def ask(database: Database, run: str, place: str = "default:5", text: str = "Is 
     assert suspend(database, delivery, wait="approved", question=question, records={"first": step()}).word == "DONE"
 
 
-def signal(database: Database, identity: str = "s1", name: str = "paid", value: str = "1", run: str = "run_1") -> Reply:
-    return database.call(send_signal(database.keys, run, "default:5", Signal(identity, name, value, NOW, "ann")))
+def signal(
+    database: Database,
+    identity: str = "s1",
+    name: str = "paid",
+    value: str = "1",
+    run: str = "run_1",
+    call: str = "c1",
+) -> Reply:
+    sent = Signal(identity, name, value, NOW, "ann", call=call)
+    return database.call(send_signal(database.keys, run, "default:5", sent))
 
 
 def signals(database: Database, run: str = "run_1") -> list[Signal]:

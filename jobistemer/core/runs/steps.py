@@ -59,7 +59,8 @@ class StepRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     """One signal that a run was sent, in the order of arrival.
 
-    value: JSON. at: Unix ms. by: who has sent it, empty where it is not known. taken: 1 once a wait has taken it.
+    value: JSON. at: Unix ms. by: who has sent it, empty where it is not known. taken: 1 once a wait has taken it. call:
+    tells the second send of one call from another call with the same id.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     at: int = 0
     by: str = ""
     taken: int = 0
+    call: str = ""
 
 
 class StepView(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -26,7 +26,7 @@ def test_a_signal_wakes_the_run_that_waits_for_it(database):
     assert "questions" not in after
     again = fetch_one(database, "bob")
     assert (again.attempt, again.message.suspended) == (1, 1)
-    assert signals(database) == [Signal("s1", "paid", "1", NOW, "ann")]
+    assert signals(database) == [Signal("s1", "paid", "1", NOW, "ann", call="c1")]
 
 
 def test_two_signals_wake_it_once(database):
@@ -54,7 +54,7 @@ def test_a_signal_that_is_sent_twice_counts_once(database):
     waiting(database)
     signal(database)
     with nothing_written(database):
-        assert signal(database, value="2") == Reply("KNOWN", [])
+        assert signal(database, call="c2") == Reply("KNOWN", [])
 
 
 def test_a_signal_that_was_sent_before_is_known_also_after_the_end(database):
@@ -62,7 +62,17 @@ def test_a_signal_that_was_sent_before_is_known_also_after_the_end(database):
     signal(database)
     finish(database, build_ended(fetch_one(database)))
     with nothing_written(database):
-        assert signal(database) == Reply("KNOWN", [])
+        assert signal(database, call="c2") == Reply("KNOWN", [])
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_second_send_of_the_same_call_is_not_taken_for_one_of_another_caller(database, is_over):
+    waiting(database)
+    assert signal(database) == Reply("WOKEN", [])
+    if is_over:
+        finish(database, build_ended(fetch_one(database)))
+    with nothing_written(database):
+        assert signal(database) == Reply("KEPT", [])
 
 
 @pytest.mark.parametrize("state", ["succeeded", "canceled"])

@@ -17,7 +17,18 @@ def send_signal(keys: Keys, run: str, place_name: str, signal: Signal) -> Script
     """
     return script("send_signal")(
         (keys.run(run), keys.stream(place_name), keys.streams, keys.delayed, keys.questions),
-        (run, place_name, signal.id, signal.name, signal.value, signal.by, signal.at, MAX_SIGNALS, MAX_SIGNALS_BYTES),
+        (
+            run,
+            place_name,
+            signal.id,
+            signal.name,
+            signal.value,
+            signal.by,
+            signal.call,
+            signal.at,
+            MAX_SIGNALS,
+            MAX_SIGNALS_BYTES,
+        ),
     )
 
 
