@@ -113,16 +113,21 @@ def mount_dashboard(
     authorize: Callable[[], Any],
     hosts: Iterable[str] = (),
     read_only: bool = False,
+    endpoint: str = DASHBOARD,
 ) -> None:
     """Serve the dashboard of an app under a path of a Flask application, for the users whom `authorize` lets in.
 
     authorize: called within each request. It returns the name of the user, which audit lists show; or a response, such
     as a redirect to the login; or None, and the request is refused (403). hosts: see `jobistemer.web.dashboard`.
+    endpoint: the name for `url_for`; each dashboard of a Flask application has one of its own.
+
     It needs the extra `jobistemer[dashboard]`. Raises Misconfigured.
     """
     if not callable(authorize):
         raise Misconfigured(f"authorize is {show(authorize)}, allowed is a function that returns the name of the user")
-    prefix, inner = "/" + path.strip("/"), dashboard(jobs, hosts=hosts, read_only=read_only)
+    if endpoint in flask_app.view_functions:
+        raise Misconfigured(f"endpoint {show(endpoint)} is taken: give this dashboard another one, endpoint=…")
+    prefix, inner = f"/{path.strip('/')}".rstrip("/"), dashboard(jobs, hosts=hosts, read_only=read_only)
 
     def show_dashboard(rest: str = "") -> Any:  # noqa: ARG001 - the path is read as it was sent
         user = authorize()
@@ -131,7 +136,7 @@ def mount_dashboard(
         return _call_dashboard(inner, prefix, user) if isinstance(user, str) else user
 
     for rule in (f"{prefix}/", f"{prefix}/<path:rest>"):
-        flask_app.add_url_rule(rule, DASHBOARD, show_dashboard, methods=["GET", "POST"])
+        flask_app.add_url_rule(rule, endpoint, show_dashboard, methods=["GET", "POST"])
 
 
 def _call_dashboard(inner: Any, prefix: str, user: str) -> Response:

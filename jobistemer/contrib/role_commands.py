@@ -42,10 +42,13 @@ class RoleCommands(LazyGroup):
         """Find the command, and let it and the processes that it starts load the application."""
         found = super().resolve_command(ctx, args)
         namespace = self.find_namespace(ctx)
-        os.environ["JOBISTEMER_APP"] = self.reference
-        # The application says where its server is; the commands that load no application are told by the environment.
-        os.environ.setdefault("JOBISTEMER_URL", namespace.url)
-        os.environ.setdefault("JOBISTEMER_NAMESPACE", namespace.name)
+        # The commands that load no application are told by the environment where the server of this one is. What the
+        # application leaves out it has from the environment itself; what it says counts against the environment.
+        os.environ |= {
+            "JOBISTEMER_APP": self.reference,
+            "JOBISTEMER_URL": namespace.url,
+            "JOBISTEMER_NAMESPACE": namespace.name,
+        }
         if found[0] in _PROCESSES:
             # A supervisor starts its processes with these arguments, and nothing of the framework stands before them.
             sys.argv[1:] = found[2]

@@ -17,19 +17,24 @@ from jobistemer.contrib.django.project import get_app
 from jobistemer.web import dashboard
 from jobistemer.web.security.hosts import read_host
 
+MAY_LOOK = "jobistemer.view_dashboardlink"
+MAY_ACT = "jobistemer.change_dashboardlink"
+
 
 # Forms of the dashboard carry a mark of its own.
 @csrf_exempt  # type: ignore[untyped-decorator] # Django has no types of its own
 def show_dashboard(request: HttpRequest, path: str, *, read_only: bool = False) -> HttpResponse:
     """Answer a request for a page of the dashboard, or an action on it, under WSGI and ASGI.
 
-    Active members of the staff may look and act; audit lists name them. Others are sent to the login of the admin, or
-    to LOGIN_URL where there is none. read_only: refuse actions. Raises PermissionDenied.
+    Members of the staff with the permission `jobistemer.view_dashboardlink` may look, those with
+    `jobistemer.change_dashboardlink` may act too; audit lists name them. Visitors without a login are sent to that of
+    the admin, or to LOGIN_URL where there is none. read_only: refuse all actions. Raises PermissionDenied.
     """
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return redirect_to_login(request.get_full_path(), _find_login())
-    if not (user.is_active and user.is_staff):
+    may_act = user.has_perm(MAY_ACT)
+    if not (user.is_active and user.is_staff and (may_act or user.has_perm(MAY_LOOK))):
         raise PermissionDenied("You may not look at the jobs.")
     host = request.get_host()
     asked = BridgedRequest(
@@ -44,7 +49,7 @@ def show_dashboard(request: HttpRequest, path: str, *, read_only: bool = False) 
         client=request.META.get("REMOTE_ADDR", ""),
         user=user.get_username(),
     )
-    answer = call_dashboard(_make_dashboard(host, read_only=read_only), asked)
+    answer = call_dashboard(_make_dashboard(host, read_only=read_only or not may_act), asked)
     response = HttpResponse(answer.body, status=answer.status)
     del response["Content-Type"]
     for name, value in answer.headers:

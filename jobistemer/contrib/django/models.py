@@ -30,10 +30,10 @@ class DashboardLink(models.Model):
     """It has no table: its page in the admin leads to the dashboard."""
 
     class Meta:
-        """Neither a table nor permissions to change anything."""
+        """No table; permissions to look at the dashboard, and to act there."""
 
         managed = False
-        default_permissions = ("view",)
+        default_permissions = ("view", "change")
         verbose_name_plural = "dashboard"
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ commands. On PostgreSQL the same tests run in a process of their own.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -367,9 +368,60 @@ def test_the_dashboard_is_served_by_asgi_too_and_may_refuse_actions(app, admin_u
             return await browser.get("/staff/jobs/")
 
     assert "/staff/jobs/queues" in asyncio.run(get()).text
-    request = RequestFactory().post("/x/actions/pause_queue", {"queue": "mail"})
+    request = RequestFactory().post("/x/actions/pause-queue", {"target": "mail"})
     request.user = admin_user
-    assert show_dashboard(request, "actions/pause_queue", read_only=True).status_code == 403
+    answer = show_dashboard(request, "actions/pause-queue", read_only=True)
+    assert (answer.status_code, b"read-only" in answer.content) == (403, True)
+
+
+def test_the_staff_may_look_and_act_by_its_permissions(app):
+    from django.contrib.auth.models import Permission, User
+    from django.test import Client
+
+    def ask(*permissions):
+        User.objects.all().delete()
+        user = User.objects.create_user("eve", password="secret", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        visitor = Client()
+        visitor.force_login(user)
+        return visitor.get("/staff/jobs/queues"), visitor.post("/staff/jobs/actions/pause-queue", {"target": "mail"})
+
+    assert [each.status_code for each in ask()] == [403, 403]
+    looked, acted = ask("view_dashboardlink")
+    assert (looked.status_code, b"read-only" in acted.content) == (200, True)
+    looked, acted = ask("change_dashboardlink")
+    # Without the mark of a form it is refused, but not for want of a permission.
+    assert (looked.status_code, acted.status_code, b"read-only" in acted.content) == (200, 403, False)
+
+
+def test_call_command_runs_commands_with_their_options_and_raises_for_those_that_fail(app, capsys, monkeypatch):
+    from django.core.management import CommandError, call_command
+
+    for variable in ("JOBISTEMER_APP", "JOBISTEMER_NAMESPACE"):
+        monkeypatch.setenv(variable, "elsewhere")
+    monkeypatch.setenv("JOBISTEMER_URL", "redis://127.0.0.1:1/0")
+    call_command("jobistemer", "queue", "list", "--json")
+    assert json.loads(capsys.readouterr().out)["total"] >= 0
+    with pytest.raises(CommandError, match="No such command") as raised:
+        call_command("jobistemer", "nonsense")
+    assert raised.value.returncode == 2
+    with pytest.raises(CommandError, match="is not on record") as raised:
+        call_command("jobistemer", "run", "show", "run_1")
+    assert raised.value.returncode == 1
+
+
+def test_options_of_django_are_not_handed_on(app, capsys, monkeypatch):
+    from django.core.management import ManagementUtility
+
+    for variable in ("JOBISTEMER_APP", "JOBISTEMER_NAMESPACE", "JOBISTEMER_URL"):
+        # Restored after the test: a command says to the processes that it starts what the project says.
+        monkeypatch.setenv(variable, "elsewhere")
+
+    with pytest.raises(SystemExit) as ended:
+        ManagementUtility(
+            ["manage.py", "jobistemer", "queue", "list", f"--settings={PROJECT}.settings", "--json"]
+        ).execute()
+    assert (ended.value.code, "total" in capsys.readouterr().out) == (0, True)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import textwrap
@@ -161,6 +162,28 @@ def test_the_dashboard_is_shown_to_those_whom_the_application_lets_in(jobs):
     assert ask("/admin/jobs/actions/pause-queue", "ann", csrf="wrong", **target).status_code == 403
     assert ask("/admin/jobs/actions/pause-queue", "ann", csrf=mark, **target).status_code == 303
     assert [(change.by, change.target) for change in ChangeList(jobs.namespace).list()] == [("ann", "default")]
+
+
+def test_a_dashboard_may_be_all_of_a_site_and_a_second_one_has_a_name_of_its_own(jobs):
+    flask = make_flask()
+    given = {"authorize": lambda: "ann", "hosts": ["shop.example"]}
+    mount_dashboard(flask, "/", jobs, **given)
+    with pytest.raises(Misconfigured, match="is taken: give this dashboard another one"):
+        mount_dashboard(flask, "/look", jobs, read_only=True, **given)
+    mount_dashboard(flask, "/look", jobs, read_only=True, endpoint="look", **given)
+    client = flask.test_client()
+    assert 'href="/workers"' in client.get("/", base_url="http://shop.example").text
+    assert 'href="/look/workers"' in client.get("/look/", base_url="http://shop.example").text
+
+
+def test_commands_look_where_the_application_does_whatever_the_environment_says(jobs, monkeypatch):
+    for variable in ("JOBISTEMER_APP", "JOBISTEMER_NAMESPACE"):
+        monkeypatch.setenv(variable, "elsewhere")
+    monkeypatch.setenv("JOBISTEMER_URL", "redis://127.0.0.1:1/0")
+    flask = make_flask()
+    FlaskJobistemer(jobs).init_app(flask)
+    result = flask.test_cli_runner().invoke(args=["jobistemer", "queue", "list"])
+    assert (result.exit_code, os.environ["JOBISTEMER_URL"]) == (0, jobs.namespace.url), result.output
 
 
 def test_a_dashboard_without_a_check_of_users_is_refused(jobs):

@@ -31,6 +31,6 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
             ],
-            options={"managed": False, "default_permissions": ("view",), "verbose_name_plural": "dashboard"},
+            options={"managed": False, "default_permissions": ("view", "change"), "verbose_name_plural": "dashboard"},
         ),
     ]
