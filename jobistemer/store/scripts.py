@@ -131,13 +131,15 @@ def read_contract(name: str) -> str:
 # Not MULTI: at the memory limit a transaction is refused while it is queued, and a script that begins with a removal
 # is not, see docs/decisions/0221-companions-of-a-commit.md.
 _RUN_EACH = """
-local at, from, answers = 2, 1, {}
+local at, from, answers, refused = 2, 1, {}, nil
 for i = 1, math.min(tonumber(ARGV[1]), 100) do
   local name, keys, args = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   answers[i] = scripts[name]({unpack(KEYS, from, from + keys - 1)}, {unpack(ARGV, at + 3, at + 2 + args)})
   at, from = at + 3 + args, from + keys
+  -- A bundle that could not end one of its runs answers with that refusal, and has ended the others: it is sent again.
+  if type(answers[i]) == 'table' and answers[i].err then refused = answers[i] end
 end
-return answers
+return refused or answers
 """
 
 

@@ -12,7 +12,7 @@ KEYS
 ARGV
   count     int  number of runs
   run_id    str  \ one pair for each run:
-  attempts  int  / how many attempts are given, at most 20
+  attempts  int  / how many attempts are given, at most 100
 OUT
   EXPIRING n  so many go with their runs; the others have not ended, or are gone: nothing was written for them
 KEEPS I9
@@ -24,7 +24,7 @@ local expiring = 0
 for _ = 1, math.min(count, 100) do
   local run, steps = next_keys(2)
   local run_id, attempts = next_args(2)
-  local logged = {next_keys(2 * math.min(tonumber(attempts), 20))}
+  local logged = {next_keys(2 * math.min(tonumber(attempts), 100))}
   local left = redis.call('PTTL', run)
   if left > 0 then
     -- First what a key of the wrong type can refuse.

@@ -84,14 +84,8 @@ def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
     call = ScriptCall(script("commit_successes"), tuple(touched), tuple(args))
     if not is_durable:
         return call
-    over = [(each.delivery.message.run, each.delivery.attempt + 1) for each in ended]
+    over = [(each.delivery.message.run, range(each.delivery.attempt + 1)) for each in ended]
     return call._replace(extensions=(expire_steps(keys, over),))
-
-
-def find_wakes(keys: Keys, members: Sequence[GroupMember]) -> list[ScriptCall]:
-    """Return the calls that wake the runs which wait for the groups of these members, once for each group."""
-    waited_for = {each.group: each for each in members if each.parent}
-    return [wake_parent(keys, each) for each in waited_for.values()]
 
 
 def _commit_members(keys: Keys, members: Sequence[tuple[EndedAttempt, GroupMember]]) -> ScriptCall:
@@ -110,7 +104,9 @@ def _commit_members(keys: Keys, members: Sequence[tuple[EndedAttempt, GroupMembe
     args += [each.delivery.entry for each, _ in members]
     for (delivery, outcome, _, _, started_at, ended_at, *_), member in members:
         args += (delivery.attempt, started_at, ended_at, outcome.result, delivery.message.handler, member.index)
-    return script("commit_members")(tuple(touched), tuple(args))
+    call = script("commit_members")(tuple(touched), tuple(args))
+    # The parent that waits for its runs is woken in the same step: a worker that died in between would leave it asleep.
+    return call._replace(extensions=(wake_parent(keys, of),)) if of.parent else call
 
 
 def _commit_occurrences(keys: Keys, tasks: Sequence[tuple[EndedAttempt, TaskRef]]) -> ScriptCall:

@@ -158,10 +158,6 @@ class Committer:
             self._handle_bundle_reply(part, reply)
         for (attempt, _), reply in zip(singles, replies[len(parts) :], strict=True):
             self._handle_reply(attempt, reply)
-        # After what they count. A worker that dies in between leaves it to the parent, which looks once a minute.
-        members = [member for part in parts if (member := part[0][1].delivery.message.member) is not None]
-        if members and (wakes := bulk_commit.find_wakes(database.keys, members)):
-            database.call_all(wakes)
         # Permits are released after the commit: the script frees one only when its entry is gone. A worker that dies in
         # between leaves them to the sweep.
         if limited := [each for each in attempts if each.limit_uses]:

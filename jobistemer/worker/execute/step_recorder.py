@@ -23,7 +23,7 @@ from jobistemer.store.calls.durable.steps import (
 )
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
-from jobistemer.worker.execute.gatherer import Gatherer, unwrap
+from jobistemer.worker.execute.batcher import Batcher, unwrap
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -97,12 +97,12 @@ class GroupRecorder:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._writers: dict[Database, Gatherer[StepWrite, str]] = {}
-        self._readers: dict[Database, Gatherer[str, Records]] = {}
+        self._writers: dict[Database, Batcher[StepWrite, str]] = {}
+        self._readers: dict[Database, Batcher[str, Records]] = {}
 
     def write(self, database: Database, write: StepWrite) -> str:
         """Write records and wait for it. Raises ServerRefused; while the server is away it waits on."""
-        return self._find(self._writers, _send_writes, database).ask(write)
+        return self._find(self._writers, _send_writes, database).call(write)
 
     async def write_async(self, database: Database, write: StepWrite) -> str:
         """Write records, awaited. Raises ServerRefused; while the server is away it waits on."""
@@ -114,20 +114,20 @@ class GroupRecorder:
 
     async def read_async(self, database: Database, run: str) -> Records:
         """Return the records of a run, read with those of other runs that begin now."""
-        return await self._find(self._readers, _send_reads, database).ask_async(run)
+        return await self._find(self._readers, _send_reads, database).call_async(run)
 
     def _find(
         self,
-        gatherers: dict[Database, Gatherer[Q, A]],
+        batchers: dict[Database, Batcher[Q, A]],
         send: Callable[[Database, list[Q]], list[A | Exception]],
         database: Database,
-    ) -> Gatherer[Q, A]:
-        found = gatherers.get(database)
+    ) -> Batcher[Q, A]:
+        found = batchers.get(database)
         if found is None:
             with self._lock:
                 # Made with the first step of a shard: most workers never need its thread.
-                found = gatherers.get(database) or Gatherer(partial(send, database), MAX_BATCH)
-                gatherers[database] = found
+                found = batchers.get(database) or Batcher(partial(send, database), MAX_BATCH)
+                batchers[database] = found
         return found
 
 
@@ -140,8 +140,6 @@ def _send_writes(database: Database, writes: list[StepWrite]) -> list[str | Exce
             # Nothing that was done is repeated for want of a server: its record is sent again until it is there.
             time.sleep(RETRY_S)
             continue
-        except Exception as error:  # noqa: BLE001 - whoever waits for its record must not wait for ever
-            return [JobistemerError(f"the record of a step could not be written: {error}")] * len(writes)
         answers: list[str | Exception] = []
         for part, reply in zip(parts, replies, strict=True):
             answers += [reply] * len(part) if isinstance(reply, JobistemerError) else read_words(reply)
@@ -154,8 +152,6 @@ def _send_reads(database: Database, runs: list[str]) -> list[Records | Exception
     except ServerRefused:
         # One of them cannot be read, which is no reason for the others to fail.
         return [_read_one(database, run) for run in runs]
-    except Exception as error:  # noqa: BLE001 - as above
-        return [error] * len(runs)
 
 
 def _read_one(database: Database, run: str) -> Records | Exception:

@@ -61,11 +61,10 @@ def test_an_end_that_failed_wakes_it_too(database, children):
     assert fetch_one(database, "bob").message.run == "run_1"
 
 
-def test_ends_that_were_recorded_together_wake_it_by_a_call_behind_them(database, children):
+def test_ends_that_are_recorded_together_wake_it_in_the_same_step(database, children):
     ended = [build_ended(each, result=b"1") for each in children]
-    database.call(bulk_commit.commit_successes(database.keys, ended))
-    (call,) = bulk_commit.find_wakes(database.keys, [each.message.member for each in children])
-    assert database.call(call) == Reply("WOKEN", [])
+    reply = database.call(bulk_commit.commit_successes(database.keys, ended))
+    assert (reply.word, reply.extensions) == ("DONE", (Reply("WOKEN", []),))
     assert fetch_one(database, "bob").message.run == "run_1"
 
 

@@ -18,7 +18,7 @@ from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import ScriptCall, script
 
-MAX_ATTEMPTS_EACH = 20
+MAX_ATTEMPTS_EACH = 3
 """So many attempts of a run expire with its steps in a call for many runs."""
 MAX_RUNS_PER_CALL = 100
 
@@ -155,18 +155,20 @@ def undo_run(keys: Keys, ended: EndedAttempt, over: FinalState, keep_ms: int, fi
     )
 
 
-def expire_steps(keys: Keys, ended: Sequence[tuple[str, int]]) -> ScriptCall:
+def expire_steps(keys: Keys, ended: Sequence[tuple[str, range]]) -> ScriptCall:
     """Build the call that lets the steps of up to 100 runs expire with them; an extension of their commit.
 
-    ended: each run, and how many of its attempts expire with it, from the first on, at most MAX_ATTEMPTS_EACH.
+    ended: each run, and the numbers of its attempts that expire with it, at most 100.
     """
-    touched = [keys.questions]
-    for run, attempts in ended:
+    touched: list[str] = [keys.questions]
+    args: list[str | int] = [len(ended)]
+    for run, numbers in ended:
         touched += (keys.run(run), keys.steps(run))
-        for number in range(attempts):
+        args += (run, len(numbers))
+        for number in numbers:
             attempt = ids.attempt_id(run, number)
             touched += (keys.attempt(attempt), keys.log(attempt))
-    return script("expire_steps")(tuple(touched), (len(ended), *(part for each in ended for part in each)))
+    return script("expire_steps")(tuple(touched), tuple(args))
 
 
 def read_steps(database: Database, run: str) -> dict[bytes, bytes]:

@@ -23,7 +23,9 @@ def returning(kind: object) -> Handler:
     return Handler("work", work, Options())
 
 
-@pytest.mark.parametrize(("value", "result"), [(None, b""), (0, b"0"), ("é", '"é"'.encode()), ({"a": [1]}, b'{"a":[1]}')])
+@pytest.mark.parametrize(
+    ("value", "result"), [(None, b""), (0, b"0"), ("é", '"é"'.encode()), ({"a": [1]}, b'{"a":[1]}')]
+)
 def test_what_was_returned_is_stored_as_json(value, result):
     assert outcome_of_result(value, UNTYPED) == Outcome(OK, result=result)
 
