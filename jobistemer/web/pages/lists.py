@@ -97,9 +97,9 @@ def _begin_of(error: str) -> str:
 def quarantine_page(request: Request) -> Response:
     """Render what was put aside because it cannot be read, the latest first."""
     dashboard = get_dashboard(request)
-    found = Quarantine(dashboard.namespace).list()
-    page = read_page(request, QUARANTINED_PER_PAGE, lambda offset, limit: found[offset : offset + limit])
-    return dashboard.render_page(request, "quarantine.html", page=page, total=len(found))
+    quarantine = Quarantine(dashboard.namespace)
+    page = read_page(request, QUARANTINED_PER_PAGE, quarantine.list)
+    return dashboard.render_page(request, "quarantine.html", page=page, total=quarantine.count())
 
 
 def changes_page(request: Request) -> Response:

@@ -43,7 +43,8 @@ def runs_page(request: Request) -> Response:
     queue, after = request.query_params.get("queue", ""), request.query_params.get("after", "")
     # The text goes into a command, so only the id of an entry is let through.
     start = after if _ENTRY_ID.fullmatch(after) else "-"
-    found = entries.list_entries(shards, queue, start, MAX_ENTRIES)
+    found, listed = entries.list_entries(shards, queue, start, MAX_ENTRIES), queues.list_queues(shards)
+    chosen = [each for each in listed if queue in ("", each.name)]
     return dashboard.render_page(
         request,
         "runs.html",
@@ -52,7 +53,9 @@ def runs_page(request: Request) -> Response:
         queue=queue,
         after=start,
         next_entry=found[-1].entry if queue and len(found) >= MAX_ENTRIES else "",
-        queues=queues.list_queues(shards),
+        queues=listed,
+        total=sum(each.waiting + each.in_flight for each in chosen),
+        limited_total=sum(each.all_waiting - each.waiting for each in chosen),
         delayed=jobs.list_delayed(shards, MAX_DELAYED),
         delayed_total=jobs.count_delayed(shards),
     )

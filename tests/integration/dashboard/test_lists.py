@@ -12,7 +12,7 @@ from jobistemer.control.put_aside import put_aside
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.unreadable import Unreadable
 from jobistemer.store.reads import jobs
-from tests.support.apps import drain_queues, shard_of
+from tests.support.apps import drain_queues, empty_app, shard_of
 from tests.support.dashboard_client import DashboardClient, HtmlPage
 from tests.support.lifecycle import build_ended, fetch, fetch_one, finish
 from tests.support.sample_data import declare_shop, record_beat
@@ -38,6 +38,7 @@ def test_runs_wait_are_in_flight_or_delayed(visitor, app, ids):
     text = HtmlPage(visitor.look("/runs?queue=slow")).text
     assert re.search(r"in flight\s+slow priority 5.*?alice", text, re.DOTALL)
     assert re.search(r"waiting\s+slow priority 5", text)
+    assert "the oldest first; 2 in all" in text
     assert f'href="/runs/{delayed}"' in visitor.look("/runs")
 
 
@@ -223,6 +224,18 @@ def test_the_quarantine_is_listed_restored_and_purged(visitor, app, ids):
     assert "1 purged" in visitor.press("purge-quarantined", script, back="/quarantine")
     assert "The quarantine is empty" in visitor.look("/quarantine")
     assert [each.what for each in ChangeList(app.namespace).list(0, 2)] == ["purge quarantined", "restore quarantined"]
+
+
+def test_the_quarantine_of_all_shards_is_read_page_by_page_and_its_title_counts_all_of_it(server_url, monkeypatch):
+    monkeypatch.setattr("jobistemer.web.pages.lists.QUARANTINED_PER_PAGE", 400)
+    # A shard keeps a thousand.
+    app = empty_app(server_url, shards=2)
+    for shard in app.namespace.shards:
+        entry = ("XADD", shard.keys.quarantine, "*", "key", "k", "member", "nonsense", "reason", "it names no run")
+        shard.ask_all([entry] * 510)
+    page = DashboardClient(app.namespace).look("/quarantine?page=3")
+    assert "1,020, the latest first" in HtmlPage(page).text
+    assert len(re.findall(r'name="target" form="chosen"', page)) == 220
 
 
 def test_a_page_that_has_not_changed_but_for_the_time_is_not_sent_again(visitor, app, ids, monkeypatch):
