@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from jobistemer.app.handles import TaskHandle
 from jobistemer.app.job_declaration import split_job_options
 from jobistemer.control.definitions import Registration
 from jobistemer.control.jobs import JobControl
-from jobistemer.core.checks import show
+from jobistemer.core.checks import show, suggest
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, UnknownTask
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.job import Job, Task
@@ -79,8 +78,7 @@ class AppJobControl(JobControl):
             return handlers[task]
         if not isinstance(task, str):
             raise UnknownTask(f"task is {show(task)}, allowed is what @app.task gives, or its name")
-        close = get_close_matches(task, handlers, 1)
-        hint = f"did you mean {show(close[0])}?" if close else f"it has {', '.join(sorted(handlers)[:10]) or 'none'}"
+        hint = suggest(task, handlers) or f"it has {', '.join(sorted(handlers)[:10]) or 'none'}"
         raise UnknownTask(f"this app has no task {task[:100]!r}; {hint}")
 
 

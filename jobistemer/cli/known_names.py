@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ import click
 from jobistemer.app.loading import load_app
 from jobistemer.app.project import find_project
 from jobistemer.cli.session import Session, WrongValue
-from jobistemer.core.checks import check_name
+from jobistemer.core.checks import check_name, suggest
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.store.reads import queues
@@ -71,6 +70,6 @@ def _declared_handlers(session: Session) -> list[Handler]:
 def _check(kind: str, name: str, known: Collection[str], why: str) -> None:
     if name in known:
         return
-    close = get_close_matches(name, known, 3)
-    hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+    meant = suggest(name, known)
+    hint = f"{meant} " if meant else ""
     raise WrongValue(f"{kind} {name!r} is not known: {why}; {hint}--force does it all the same")

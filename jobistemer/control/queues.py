@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import Any
 
 from jobistemer.control.cancel import name_author
 from jobistemer.control.changes import ChangeList
-from jobistemer.core.checks import LONGEST_ID, check_id, check_name, check_text, show
+from jobistemer.core.checks import LONGEST_ID, check_id, check_name, check_text, show, suggest
 from jobistemer.core.durations import LONGEST_WINDOW_S, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput, NotFound
 from jobistemer.core.jobs.limits import limit_name
@@ -127,8 +126,8 @@ class Holds:
     def release_name(self, name: str) -> None:
         """End a hold now by the name that `list` gives it, as `release` does. Raises NotFound."""
         if not holds.release_hold(self._namespace.shards, name):
-            close = get_close_matches(name, [each.name for each in self.list()], 3)
-            hint = f"; did you mean {' or '.join(map(show, close))}?" if close else ""
+            meant = suggest(name, [each.name for each in self.list()])
+            hint = f"; {meant}" if meant else ""
             raise NotFound(f"{name!r} is not on hold{hint}; `jobistemer hold list` shows what is")
         self._changes.record("release hold", name)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Final
 
-from jobistemer.core.checks import show
+from jobistemer.core.checks import show, suggest
 from jobistemer.core.errors import UnknownJob
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.job_names import find_names
@@ -19,6 +18,5 @@ def build_unknown_job(namespace: Namespace, name: str) -> UnknownJob:
     """Build the error for a job that is not registered. Reads the names of all jobs."""
     few = count_jobs(namespace.shards) <= MAX_COMPARED
     known = [each for shard in namespace.shards for each in find_names(shard)] if few else []
-    close = get_close_matches(name, known, 3)
-    hint = f"did you mean {' or '.join(map(show, close))}?" if close else "deploy it first"
+    hint = suggest(name, known) or "deploy it first"
     return UnknownJob(f"no job {show(name)} is registered in namespace {namespace.name!r}; {hint}")

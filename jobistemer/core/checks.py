@@ -106,6 +106,12 @@ def check_all(field: str, values: Any, kinds: Any, names: str, error: type[Inval
     return tuple(values)
 
 
+def suggest(name: str, known: Collection[str]) -> str:
+    """Return the question whether one of up to three known names was meant; empty when none is like `name`."""
+    close = get_close_matches(name, known, 3)
+    return f"did you mean {' or '.join(map(show, close))}?" if close else ""
+
+
 def explain_unknown(unknown: Collection[str], known: Collection[str]) -> str:
     """Return what an error says of keyword arguments that do not exist: the near ones, and all that do."""
     near = (get_close_matches(each, known, 1) for each in sorted(unknown))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,9 +18,10 @@ _SHOWN_PLACES = 5
 
 
 def declare_enqueued(tree: SourceTree, found: Found) -> None:
-    """Add a task for each function that the calls of a source tree hand to RQ, and remarks for what cannot be one."""
-    if str(tree.root) not in sys.path:
-        sys.path.insert(0, str(tree.root))
+    """Add a task for each function that the calls of a source tree hand to RQ, and remarks for what cannot be one.
+
+    The root of the tree stands on the path of imports.
+    """
     by_reference: dict[str, list[EnqueuedFunction]] = {}
     for call in tree.calls:
         if call.reference:

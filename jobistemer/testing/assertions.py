@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
 from jobistemer.app import Jobistemer
+from jobistemer.core.checks import suggest
 from jobistemer.core.errors import InvalidInput, UnknownJob, UnknownTask
 from jobistemer.core.reads.summaries import DeadRun
 from jobistemer.core.states import OccurrenceState
 from jobistemer.testing.calls import Call, CallLog
-from jobistemer.testing.failure_text import format_call, format_calls, format_occurrences, suggest
+from jobistemer.testing.failure_text import format_call, format_calls, format_occurrences, suggest_or_list
 from jobistemer.testing.occurrences import Occurrence, list_occurrences
 from jobistemer.testing.step_assertions import StepAssertions
 from jobistemer.testing.times import When, format_instant, parse_instant_ms, to_datetime
@@ -94,7 +94,7 @@ class Assertions(StepAssertions):
     def _find_occurrences(self, job: Any, at: When | None, outcome: str | None) -> list[Occurrence]:
         __tracebackhide__ = True
         if outcome is not None and outcome not in set(OccurrenceState):
-            raise InvalidInput(f"outcome is {outcome!r}; {suggest(outcome, [str(each) for each in OccurrenceState])}")
+            raise InvalidInput(f"outcome is {outcome!r}; {suggest_or_list(outcome, list(map(str, OccurrenceState)))}")
         due_at = None if at is None else to_datetime(parse_instant_ms("at", at))
         return [
             each
@@ -122,13 +122,14 @@ class Assertions(StepAssertions):
         handler = self.app.handlers.get(name) if isinstance(name, str) else None
         if handler is None:
             # A task of another app is allowed, by its name. A name that is like one of this app is taken for a typo.
-            if isinstance(name, str) and not get_close_matches(name, self.app.handlers, 1):
+            if isinstance(name, str) and not suggest(name, self.app.handlers):
                 return name
-            raise UnknownTask(f"this app has no task {name or task!r:.80}; {suggest(str(name), self.app.handlers)}")
+            hint = suggest_or_list(str(name), self.app.handlers)
+            raise UnknownTask(f"this app has no task {name or task!r:.80}; {hint}")
         known = handler.parameters
         for each in arguments:
             if each not in known:
-                raise InvalidInput(f"task {name!r} has no parameter {each!r}; {suggest(each, known)}")
+                raise InvalidInput(f"task {name!r} has no parameter {each!r}; {suggest_or_list(each, known)}")
         return handler.name
 
     def _job_name(self, job: Any) -> str:
@@ -136,7 +137,7 @@ class Assertions(StepAssertions):
         name = job if isinstance(job, str) else getattr(job, "name", None)
         declared = self.app.declarations
         if not isinstance(name, str) or name not in declared:
-            raise UnknownJob(f"this app has no job {name or job!r:.80}; {suggest(str(name), declared)}")
+            raise UnknownJob(f"this app has no job {name or job!r:.80}; {suggest_or_list(str(name), declared)}")
         return name
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
+from jobistemer.core.checks import suggest
 from jobistemer.testing.calls import Call
 from jobistemer.testing.occurrences import Occurrence
 from jobistemer.testing.times import format_instant
@@ -28,10 +28,9 @@ def format_occurrences(occurrences: Sequence[Occurrence]) -> str:
     return _format_lines([_format_occurrence(each) for each in occurrences])
 
 
-def suggest(name: str, known: Collection[str]) -> str:
-    """Format a hint for an unknown name: the known name that is most like it, else all known names."""
-    near = get_close_matches(name, known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
+def suggest_or_list(name: str, known: Collection[str]) -> str:
+    """Format a hint for an unknown name: the known names that are like it, else all known names."""
+    return suggest(name, known) or f"there are {', '.join(sorted(known)) or 'none'}"
 
 
 def _format_call(call: Call, expected: Mapping[str, Any] | None) -> str:

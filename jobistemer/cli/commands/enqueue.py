@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ from jobistemer.app import Jobistemer
 from jobistemer.app.loading import load_app, open_namespace
 from jobistemer.cli.call_options import build_enqueue_arguments, call_options
 from jobistemer.cli.session import Session, json_option, one_line_errors, with_server
+from jobistemer.core.checks import suggest
 from jobistemer.core.errors import NotFound
 from jobistemer.terminal import tables
 
@@ -59,8 +59,7 @@ def _open_app(task: str, reference: str | None, url: str | None, name: str | Non
         return Jobistemer(opened.url, namespace=opened.name)
     app = load_app(reference, url, name)
     if task not in app.handlers:
-        matches = get_close_matches(task, app.handlers, 1)
-        hint = f"did you mean {matches[0]!r}?" if matches else f"it has {', '.join(sorted(app.handlers)) or 'none'}"
+        hint = suggest(task, app.handlers) or f"it has {', '.join(sorted(app.handlers)) or 'none'}"
         raise NotFound(f"app {reference!r} has no task {task!r}; {hint}")
     return app
 

@@ -28,6 +28,7 @@ from jobistemer.store.reads import jobs, records
 from jobistemer.store.reads.messages import find_sent_message
 from jobistemer.terminal import tables
 
+MAX_LOOKED_AT: Final = 1_000_000
 MAX_PAYLOAD: Final = 4_000
 """How many characters of a payload are shown."""
 
@@ -49,7 +50,7 @@ run_group.add_command(rewind_command)
 @page_options(50, 1_000)
 @click.option(
     "--look-at",
-    type=click.IntRange(1, 1_000_000),
+    type=click.IntRange(1, MAX_LOOKED_AT),
     default=MAX_READ,
     show_default=True,
     help="With --queue or --task: look at so many runs of each state.",
@@ -66,7 +67,8 @@ def list_command(session: Session, *, states: tuple[str, ...], limit: int, offse
     answer = ListAnswer("run", page.runs, page.total, offset, page.is_exact, onward)
     if page.is_cut:
         looked = which["look_at"]
-        hint = f"the first {looked:,} of each state were looked at; --look-at {looked * 10} looks at more"
+        more = f"; --look-at {min(looked * 10, MAX_LOOKED_AT)} looks at more" if looked < MAX_LOOKED_AT else ""
+        hint = f"the first {looked:,} of each state were looked at{more}"
         answer = msgspec.structs.replace(answer, hint=hint)
     session.print_list(answer, lambda: _runs_table(page.runs, offset, session.now_ms))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from jobistemer.core.checks import suggest
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.safe_text import remember_secret
 
@@ -122,8 +122,7 @@ def _check_location(parts: SplitResult) -> None:
 def _check_options(options: Mapping[str, str]) -> None:
     for name, value in options.items():
         if name not in _OPTIONS:
-            near = get_close_matches(name, _OPTIONS, 1)
-            meant = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(_OPTIONS)}"
+            meant = suggest(name, _OPTIONS) or f"allowed are {', '.join(_OPTIONS)}"
             raise Misconfigured(f"the URL of the server has an option {name!r}; {meant}")
         if name in _FILES and not Path(value).is_file():
             raise Misconfigured(f"the URL of the server says {name}={value}, but there is no such file")

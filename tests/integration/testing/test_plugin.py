@@ -142,7 +142,7 @@ def test_a_name_that_is_a_slip_of_the_pen_is_told_whatever_is_asserted(suite):
             "E*UnknownTask: this app has no task 'send_emial'; did you mean 'send_email'?",
             "E*InvalidInput: task 'send_email' has no parameter 'adress'; there are subject, to",
             "E*UnknownJob: this app has no job 'nighly'; did you mean 'nightly'?",
-            "E*InvalidInput: outcome is 'complete'; did you mean 'completed'?",
+            "E*InvalidInput: outcome is 'complete'; did you mean 'completed' or 'compressed'?",
         ]
     )
 

@@ -122,6 +122,13 @@ def test_runs_that_were_not_looked_at_are_told_with_the_remedy(cli, world):
     assert json.loads(cli("run", "list", "--task", "greet", "--look-at", 20, "--json").stdout)["total_is_exact"]
 
 
+@pytest.mark.parametrize(("most", "more"), [(15, "; --look-at 15 looks at more"), (2, "")])
+def test_the_hint_offers_no_more_than_the_option_takes(cli, world, monkeypatch, most, more):
+    monkeypatch.setattr("jobistemer.cli.commands.run.MAX_LOOKED_AT", most)
+    shown = cli("run", "list", "--task", "greet", "--look-at", 2).stdout
+    assert f"the first 2 of each state were looked at{more}\n" in shown
+
+
 def test_counts_by_queue_that_end_at_their_bound_say_at_least(cli, world, shard, monkeypatch):
     monkeypatch.setattr(queues, "_MAX_COUNTED", 2)
     for number in range(3):
