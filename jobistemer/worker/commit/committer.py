@@ -120,13 +120,28 @@ class Committer:
             # When the batch is sent again, its refusals are counted anew.
             for attempt in batch:
                 self._postponed.pop(attempt, None)
-        self._commit(batch[0].database, batch)
+        try:
+            self._commit(batch[0].database, batch)
+        except NotConnected:
+            raise
+        except Exception:  # noqa: BLE001 - sent again as it is, the batch would hold up all that come after it
+            self._commit_each(batch)
         # Room is made only now: what is taken in its place must not pile up while the server records nothing.
         ended = [attempt for attempt in batch if attempt not in self._postponed] if self._postponed else batch
         self._batch = []
         self._prefetch.finish(
             [attempt.key for attempt in ended], sum([attempt.ended - attempt.started for attempt in ended])
         )
+
+    def _commit_each(self, batch: list[Attempt]) -> None:
+        """Commit attempts one by one, and those later that cannot be committed. Raises NotConnected."""
+        for attempt in batch:
+            try:
+                self._commit(attempt.database, [attempt])
+            except NotConnected:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, the others are recorded
+                self._postpone(attempt, error)
 
     def _take_postponed(self) -> None:
         self._one_by_one = True

@@ -193,6 +193,29 @@ def test_an_outcome_that_cannot_be_recorded_holds_up_none_of_those_that_go_with_
     assert worker.prefetch.in_flight == 0
 
 
+def test_an_answer_that_no_one_expects_holds_up_none_of_those_that_go_with_it_or_come_later(app, database, monkeypatch):
+    runs = [app.enqueue("note", {"text": str(number)}) for number in range(3)]
+    worker = StepWorker(database, app)
+    worker.fetch()
+    worker.execute()
+    broken, send = database.keys.run(runs[1].id), database.call_all
+
+    def call_all(calls):
+        if any(broken in call.keys for call in calls):
+            raise AssertionError("commit_successes answered 'nonsense'")
+        return send(calls)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "call_all", call_all)
+        for _ in range(2 + len(runs)):
+            worker.commit()
+            worker.committer._retry_at = 0.0
+        assert [run.state() for run in runs] == [RunState.SUCCEEDED, RunState.PENDING, RunState.SUCCEEDED]
+    worker.commit()
+    assert runs[1].state() is RunState.SUCCEEDED
+    assert worker.prefetch.in_flight == 0
+
+
 def test_a_cancelled_run_of_a_job_that_cannot_be_read_here_holds_up_no_other_outcome(app, database, caplog):
     # Given a run that was cancelled while it failed, of a job that a newer version of this package has defined anew
     @app.job("0 0 1 1 *", name="sync")
