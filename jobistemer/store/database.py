@@ -22,7 +22,7 @@ from jobistemer.store.errors import is_unreadable, is_wrong_type, translate_erro
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply, ScriptCall, script
 from jobistemer.store.server.cluster_client import SlotClient
-from jobistemer.store.server.pool import direct_execute
+from jobistemer.store.server.direct_execute import direct_execute
 
 Command = tuple[Any, ...]
 TIME: Command = ("TIME",)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Lock
 from typing import Any, Final
@@ -24,7 +23,7 @@ from redis.exceptions import MaxConnectionsError
 
 from jobistemer.store.server.bounded_connection import BOUNDED
 from jobistemer.store.server.deadline import LONGEST_CALL_S, seconds_left
-from jobistemer.store.server.packed_connection import PACKED, pack
+from jobistemer.store.server.packed_connection import PACKED
 
 MAX_CONNECTIONS: Final = 16
 """The connections that the calls of one process have by default, and those of one event loop."""
@@ -216,6 +215,11 @@ class WaitingPool(_Waiting, redis.ConnectionPool):
                 return connection
         except (redis.ConnectionError, redis.TimeoutError, OSError):
             connection.disconnect()
+        except BaseException:
+            # The end of a handler may reach its thread here: a connection that is not given back is lost to the pool.
+            connection.disconnect()
+            self.push_idle(connection)
+            raise
         # Closed by the server, or never connected: `get_connection` connects it.
         self.push_idle(connection)
         return None
@@ -260,32 +264,3 @@ def reserve(client: redis.Redis, connections: int) -> None:
     # The pool of an in-memory server is not bounded.
     if isinstance(pool, _Waiting):
         pool.enlarge(connections)
-
-
-def direct_execute(client: redis.Redis) -> Callable[..., Any] | None:
-    """Return a function that executes a script on the server of a client, with its tries and its deadline.
-
-    `execute_command` counts and times each command for OpenTelemetry as well, and looks for a function that changes the
-    answer: a tenth of what an enqueue costs its caller. For one server with a pool of ours this does without. Returns
-    None for a client of a cluster, of Sentinels or of memory, which goes its own way.
-    """
-    pool = client.connection_pool
-    if type(client) is not redis.Redis or not isinstance(pool, WaitingPool):
-        return None
-
-    def execute(*command: Any) -> Any:
-        connection, give_back = pool.pop_idle(), pool.push_idle
-        if connection is None:
-            connection, give_back = pool.get_connection(), pool.release
-        packed = (pack(command),) if pack is not None else connection.pack_command(*command)
-
-        def exchange() -> Any:
-            connection.send_packed_command(packed)
-            return connection.read_response()
-
-        try:
-            return connection.retry.call_with_retry(exchange, lambda _: connection.disconnect())
-        finally:
-            give_back(connection)
-
-    return execute

@@ -13,11 +13,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import redis
 
 from jobistemer import InvalidInput, Jobistemer, NotConnected, ResultTimeout
+from jobistemer.store.server import direct_execute as direct_module
+from jobistemer.store.server.direct_execute import direct_execute
 from jobistemer.store.server.pool import MAX_CONNECTIONS
 from tests.support.apps import drain_queues, running_worker
 from tests.support.servers import VALKEY, running
@@ -245,6 +248,51 @@ def test_an_idle_connection_that_the_server_has_closed_is_replaced_before_a_scri
         assert pool.pop_idle() is None
         assert pool._available_connections == [connection]
         assert app.enqueue("echo", {"number": 2}).state() == "pending"
+
+
+@pytest.mark.parametrize(("argument", "error"), [(None, redis.DataError), ("\ud800", UnicodeEncodeError)])
+@pytest.mark.parametrize("has_hiredis", [True, False])
+def test_an_argument_that_cannot_be_packed_raises_what_redis_py_raises_and_costs_no_connection(
+    url, monkeypatch, has_hiredis, argument, error
+):
+    if not has_hiredis:
+        monkeypatch.setattr(direct_module, "pack", None)
+    with Jobistemer(f"{url}?max_connections=2", namespace="test") as app:
+        client = app.namespace.shards[0].client
+        execute, pool = direct_execute(client), client.connection_pool
+        for call in [client.execute_command, *[execute] * 3]:
+            with pytest.raises(error):
+                call("SET", "key", argument)
+        assert pool._in_use_connections == set()
+        assert execute("PING") in (b"PONG", "PONG")
+
+
+class StoppedHere(BaseException):
+    """What the end of a handler raises in its thread, at any moment."""
+
+
+def test_what_stops_a_thread_between_a_command_and_its_answer_leaves_the_answer_to_nobody(url, monkeypatch):
+    with Jobistemer(f"{url}?max_connections=1", namespace="test") as app:
+        app.enqueue("echo", {"number": 1})
+        client = app.namespace.shards[0].client
+        execute, (connection,) = direct_execute(client), client.connection_pool._available_connections
+        with monkeypatch.context() as patch, pytest.raises(StoppedHere):
+            patch.setattr(connection, "read_response", Mock(side_effect=StoppedHere))
+            execute("ECHO", "of the first")
+        assert (connection.is_connected, client.connection_pool._in_use_connections) == (False, set())
+        assert execute("ECHO", "of the second") == b"of the second"
+
+
+def test_what_stops_a_thread_while_it_takes_a_connection_costs_none(url, monkeypatch):
+    with Jobistemer(f"{url}?max_connections=1", namespace="test") as app:
+        app.enqueue("echo", {"number": 1})
+        pool = app.namespace.shards[0].client.connection_pool
+        (connection,) = pool._available_connections
+        with monkeypatch.context() as patch, pytest.raises(StoppedHere):
+            patch.setattr(connection, "can_read", Mock(side_effect=StoppedHere))
+            app.enqueue("echo", {"number": 2})
+        assert (pool._in_use_connections, pool._available_connections) == (set(), [connection])
+        assert app.enqueue("echo", {"number": 3}).state() == "pending"
 
 
 def test_a_script_gives_its_connection_to_who_has_waited_longest(url):
