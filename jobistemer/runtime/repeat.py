@@ -134,3 +134,11 @@ def start_thread(target: Callable[[], object], name: str) -> threading.Thread:
     thread = threading.Thread(target=target, name=name, daemon=True)
     thread.start()
     return thread
+
+
+def run_apart(step: Callable[[], object], name: str) -> None:
+    """Call `step` on a thread of its own and do not wait for it; in this thread when the system has no more threads."""
+    try:
+        start_thread(step, name)
+    except RuntimeError:
+        step()

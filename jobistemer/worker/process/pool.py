@@ -14,13 +14,13 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.process_info import read_memory_mib
-from jobistemer.runtime.repeat import start_thread
+from jobistemer.runtime.repeat import run_apart
 from jobistemer.worker.process.channel import Channel, ChannelClosed
 from jobistemer.worker.process.protocol import AppImported, Assignment, Frame, HandlerEnded, ImportApp
 
@@ -69,16 +69,9 @@ class HandlerProcess:
         self.memory_mib = 0.0
         self._max_mib = max_mib
         self._next_check = 0.0
-        ours, theirs = (_avoid_standard_streams(end) for end in socket.socketpair())
-        command = [sys.executable, "-m", "jobistemer.worker.process.child", str(theirs.fileno())]
         try:
-            with theirs:
-                # A session of its own: Ctrl-C is for the worker only, and the process group can be killed as a whole.
-                self._process = subprocess.Popen(  # noqa: S603 - a module of this package
-                    command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd=folder, start_new_session=True
-                )
+            self._process, ours = _start(folder)
         except OSError as error:
-            ours.close()
             raise ProcessNotStarted(f"its process could not be started: {error}") from error
         self._channel = Channel(ours)
         self._import_app(app)
@@ -167,6 +160,21 @@ class HandlerProcess:
         return f"its process died with signal {-code} ({name})"
 
 
+def _start(folder: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a process in a folder. Returns it with our end of its channel. Raises OSError; then nothing stays open."""
+    with ExitStack() as opened:
+        pair = [opened.enter_context(end) for end in socket.socketpair()]
+        ours, theirs = (opened.enter_context(_avoid_standard_streams(end)) for end in pair)
+        command = [sys.executable, "-m", "jobistemer.worker.process.child", str(theirs.fileno())]
+        # A session of its own: Ctrl-C is for the worker only, and the process group can be killed as a whole.
+        process = subprocess.Popen(  # noqa: S603 - a module of this package
+            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd=folder, start_new_session=True
+        )
+        theirs.close()
+        opened.pop_all()
+    return process, ours
+
+
 def _avoid_standard_streams(end: socket.socket) -> socket.socket:
     # The application may have closed standard output or error. A channel with one of their descriptors would get what
     # other code prints.
@@ -202,7 +210,7 @@ class ProcessPool:
         is_too_large = 0 < self._settings.child_max_memory_mib < child.memory_mib
         if is_worn_out or is_too_large:
             # On a thread: the slot must not wait for the end of the process.
-            start_thread(child.end, "process end")
+            run_apart(child.end, "process end")
             return
         with self._lock:
             self._idle.append(child)

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable
 
 from jobistemer.core.jobs.options import PROCESS
-from jobistemer.runtime.repeat import start_thread
+from jobistemer.runtime.repeat import run_apart, start_thread
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.execute import outcome_of_error
-from jobistemer.worker.process.pool import ProcessNotStarted, ProcessPool
+from jobistemer.worker.process.pool import START_S, ProcessNotStarted, ProcessPool
 from jobistemer.worker.process.run_in_process import run_in_process
 
 SPARE_S = 15.0
@@ -57,8 +57,8 @@ class Isolation:
         if not is_suspect(attempt):
             self._run_one(attempt, report)
         elif self._enter(attempt):
-            # A second start beside the one that is under way would make both slower.
-            self._spare_started.wait()
+            # A second start beside the one that is under way would make both slower. One that hangs holds up nobody.
+            self._spare_started.wait(START_S)
             following: Attempt | None = attempt
             while following is not None:
                 self._run_one(following, report)
@@ -66,28 +66,45 @@ class Isolation:
 
     def expect_suspects(self) -> None:
         """Start a process, unless one is there, since another worker is silent and may be dead. Never waits."""
-        self._spare_until = time.monotonic() + SPARE_S
         with self._lock:
+            self._spare_until = time.monotonic() + SPARE_S
             if self._keeps_processes or self._keeps_spare:
                 return
             self._keeps_spare = True
             self._spare_started.clear()
-        start_thread(self._keep_spare, "spare process")
+        try:
+            start_thread(self._keep_spare, "spare process")
+        except RuntimeError as error:
+            # The system has no more threads at this moment. The next look at the workers tries again.
+            log.error("no thread could be started for a spare process: %s", error)
+            with self._lock:
+                self._keeps_spare = False
+                self._spare_started.set()
 
     def _keep_spare(self) -> None:
         try:
             self._pool.warm_up()
         except ProcessNotStarted as error:
             log.error("no process could be started for runs of a silent worker: %s", error)
+        except Exception:
+            # A bug in Jobistemer must not end this thread: nobody else ends the processes.
+            log.exception("spare process: unexpected error")
         finally:
             self._spare_started.set()
-        while (left := self._spare_until - time.monotonic()) > 0:
+        while left := self._stop_keeping():
             time.sleep(left)
         with self._lock:
-            self._keeps_spare = False
-            is_over = self._free == self._places
+            is_over = self._free == self._places and not self._keeps_spare
         if is_over:
             self._pool.end()
+
+    def _stop_keeping(self) -> float:
+        """Keep no spare process any longer, if its time is over. Returns the seconds that are left."""
+        # One step: another silent worker makes the time longer, and relies on this thread while `_keeps_spare` is set.
+        with self._lock:
+            left = max(0.0, self._spare_until - time.monotonic())
+            self._keeps_spare = left > 0
+        return left
 
     def take_unstarted(self) -> list[Attempt]:
         """Remove the suspects that wait, and return them."""
@@ -131,5 +148,5 @@ class Isolation:
             is_over = self._free == self._places and not self._keeps_spare
         if is_over and not self._keeps_processes:
             # On a thread: a slot must not wait for the end of processes.
-            start_thread(self._pool.end, "process end")
+            run_apart(self._pool.end, "process end")
         return None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
+import time
 from queue import SimpleQueue
+from unittest.mock import Mock
 
 import pytest
 
@@ -144,6 +148,78 @@ def test_a_suspect_waits_for_the_process_that_is_being_started_and_starts_no_sec
     assert scene.end_one() == "a"
     slot.join(timeout=60)
     assert not scene.pool.ended.is_set()
+
+
+class NoDescriptors(GatedPool):
+    """A pool on a machine that has no more file descriptors."""
+
+    def acquire(self) -> HandlerProcess:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_whatever_a_start_ahead_raises_the_next_silent_worker_finds_the_isolation_ready(monkeypatch):
+    monkeypatch.setattr(isolation_module, "SPARE_S", 0.0)
+    pool = NoDescriptors()
+    isolation = Isolation(pool, RunningAttempts(), 1, keeps_processes=False)
+    for _ in range(2):
+        pool.ended.clear()
+        isolation.expect_suspects()
+        assert pool.ended.wait(60)
+        assert (isolation._keeps_spare, isolation._spare_started.is_set()) == (False, True)
+
+
+def test_a_thread_that_cannot_be_started_holds_up_no_suspect_and_the_next_look_tries_again(monkeypatch):
+    monkeypatch.setattr(isolation_module, "SPARE_S", 0.0)
+    scene = Scene(places=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", Mock(side_effect=RuntimeError("can't start new thread")))
+        scene.isolation.expect_suspects()
+        assert (scene.isolation._keeps_spare, scene.isolation._spare_started.is_set()) == (False, True)
+        # The process of the last suspect ends in its slot.
+        scene.pool.gate.release()
+        scene.isolation.run(make_attempt("a"), scene.reported.put)
+        assert scene.pool.ended.is_set()
+    scene.pool.asked.get()
+    scene.isolation.expect_suspects()
+    assert scene.pool.asked.get(timeout=60) == "asked"
+    scene.pool.gate.release()
+
+
+def test_a_suspect_does_not_wait_for_ever_for_a_start_ahead_that_hangs(monkeypatch):
+    monkeypatch.setattr(isolation_module, "START_S", 0.0)
+    scene = Scene(places=2)
+    scene.isolation.expect_suspects()
+    assert scene.pool.asked.get(timeout=60) == "asked"
+    scene.begin(make_attempt("a"))
+    # The one that hangs, and the suspect's.
+    scene.pool.gate.release(2)
+    assert scene.reported.get(timeout=60).delivery.message.run == "a"
+
+
+def test_a_worker_that_falls_silent_as_the_time_ends_makes_it_longer_or_begins_it_anew(monkeypatch):
+    scene = Scene(places=1)
+    isolation = scene.isolation
+    isolation.expect_suspects()
+    assert isolation._stop_keeping() > 0
+    assert isolation._keeps_spare
+    isolation._spare_until = time.monotonic()
+    assert isolation._stop_keeping() == 0
+    # It is looked at under the lock that ends the time, so none is told that a spare is kept of which nobody knows.
+    assert not isolation._keeps_spare
+    isolation.expect_suspects()
+    assert isolation._keeps_spare
+    for _ in range(2):
+        assert scene.pool.asked.get(timeout=60) == "asked"
+        scene.pool.gate.release()
+
+
+def test_a_process_for_which_no_descriptor_is_left_was_not_started_and_leaves_none_open(monkeypatch):
+    before = sorted(os.listdir("/proc/self/fd"))
+    for refusing in ("socket.socketpair", "subprocess.Popen", "jobistemer.worker.process.pool._avoid_standard_streams"):
+        with monkeypatch.context() as patch, pytest.raises(ProcessNotStarted, match="Too many open files"):
+            patch.setattr(refusing, Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
+            HandlerProcess("no:app", ".", 0)
+    assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 def test_nothing_is_started_ahead_where_processes_are_kept_for_tasks():
