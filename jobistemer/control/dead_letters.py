@@ -10,12 +10,13 @@ from jobistemer.core import ids
 from jobistemer.core.checks import LONGEST_ID, check_id, check_text, check_whole, show
 from jobistemer.core.errors import Conflict, DuplicateRun, InvalidInput, NotFound, UnreadableRecord
 from jobistemer.core.handlers.handler import encode_payload
-from jobistemer.core.reads.summaries import DeadRun
+from jobistemer.core.reads.summaries import DeadRun, RunSummary
 from jobistemer.runtime.offload import twin, twin_iterator
 from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls.runs import new_run_id
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads.ended_runs import list_dead_runs
 
 MAX_OFFSET = 10_000_000
 MAX_LIMIT = 100_000
@@ -57,16 +58,17 @@ class DeadLetters:
 
     def search(
         self, task: str = "", error: str = "", *, since_ms: int = 0, most: int = 5_000
-    ) -> tuple[list[DeadRun], bool]:
+    ) -> tuple[list[RunSummary], bool]:
         """Return the dead letters of a task with a text in their error, whatever its case, the latest first.
 
-        since_ms: only those that died then (Unix ms) or later. most: how many of the latest are looked at.
+        since_ms: only those that died then (Unix ms) or later. most: how many of the latest are looked at. Of each its
+        summary is read, whose `note` is the error; `find` returns the whole letter.
         The second value is true when all of them were looked at.
         """
         check_whole("most", most, 1, MAX_LIMIT, InvalidInput)
-        found, wanted = dead_letters.list_dead(self._namespace.shards, 0, most), error.casefold()
-        recent = [each for each in found if each.run.ended_at >= since_ms and task in {"", each.message.handler}]
-        return [each for each in recent if wanted in each.run.error.casefold()], len(found) < most
+        found, wanted = list_dead_runs(self._namespace.shards, 0, most), error.casefold()
+        recent = [each for each in found if each.at >= since_ms and task in {"", each.task}]
+        return [each for each in recent if wanted in each.note.casefold()], len(found) < most
 
     def find(self, run_id: str) -> DeadRun:
         """Return the dead letter of a run. Raises NotFound."""

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 
 from jobistemer.core.reads.summaries import DelayedRun, RunSummary, StreamRun
 from jobistemer.core.runs.records import RunRecord
-from jobistemer.store.actions.dead_letters import count_dead, list_dead
+from jobistemer.store.actions.dead_letters import count_dead
 from jobistemer.store.database import Database
 from jobistemer.store.keys import split_place
-from jobistemer.store.reads.ended_runs import list_ended_runs
+from jobistemer.store.reads.ended_runs import list_dead_runs, list_ended_runs
 from jobistemer.store.reads.entries import list_entries
 from jobistemer.store.reads.jobs import count_delayed, list_delayed, list_limited
 from jobistemer.store.reads.queues import list_queues
@@ -95,14 +95,7 @@ def _list_limited(shards: Sequence[Database], _queue: str, count: int) -> list[R
 
 
 def _list_dead(shards: Sequence[Database], _queue: str, count: int) -> list[RunSummary]:
-    return [
-        RunSummary(
-            *(run.id, run.handler, _queue_of(run.place), str(run.state), run.ended_at, run.attempt),
-            note=run.error,
-            attempts=run.attempts,
-        )
-        for run in (each.run for each in list_dead(shards, 0, count))
-    ]
+    return list_dead_runs(shards, 0, count)
 
 
 def _list_timed_out(shards: Sequence[Database], queue: str, count: int) -> list[RunSummary]:

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from jobistemer.core.reads.summaries import DeadRun, DelayedRun, JobSummary, TickerSummary, WorkerSummary
-from jobistemer.store.actions.dead_letters import list_dead
+from jobistemer.core.reads.summaries import DelayedRun, JobSummary, RunSummary, TickerSummary, WorkerSummary
 from jobistemer.store.database import Command, Database
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads.ended_runs import list_dead_runs
 from jobistemer.store.reads.jobs import list_delayed, list_jobs
 from jobistemer.store.reads.queues import list_tickers, list_workers
 from jobistemer.store.reads.queues_snapshot import InFlightRun, QueueSnapshot, read_totals, snapshot_queues
@@ -99,7 +99,7 @@ def take_snapshot(shards: Sequence[CountingDatabase]) -> TopSnapshot:
         workers=list_workers(shards),
         tickers=list_tickers(shards),
         running=running,
-        failures=_list_failures(list_dead(shards, limit=MAX_LISTED), list_delayed(shards, MAX_LISTED)),
+        failures=_list_failures(list_dead_runs(shards, limit=MAX_LISTED), list_delayed(shards, MAX_LISTED)),
         delayed=totals.delayed,
         dead=totals.dead,
         jobs=totals.jobs,
@@ -111,17 +111,12 @@ def take_snapshot(shards: Sequence[CountingDatabase]) -> TopSnapshot:
     return msgspec.structs.replace(found, cost=Cost(commands, round((time.perf_counter() - began) * 1000, 1)))
 
 
-def _list_failures(dead: list[DeadRun], waiting: list[DelayedRun]) -> list[TopFailure]:
+def _list_failures(dead: list[RunSummary], waiting: list[DelayedRun]) -> list[TopFailure]:
     """List the runs that are tried again, the soonest first, then the dead ones, the latest first."""
     again = [
         TopFailure(each.due_at, each.id, each.handler, each.place.rpartition(":")[0], dead=False, error=each.note)
         for each in waiting
         if each.note and each.attempt
     ]
-    died = [
-        TopFailure(
-            each.run.ended_at, each.run.id, each.run.handler, each.message.queue, dead=True, error=each.run.error
-        )
-        for each in dead
-    ]
+    died = [TopFailure(each.at, each.id, each.task, each.queue, dead=True, error=each.note) for each in dead]
     return [*again[: MAX_LISTED // 2], *died]

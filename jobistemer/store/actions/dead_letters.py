@@ -7,27 +7,23 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from jobistemer.core.reads.summaries import DeadRun
-from jobistemer.core.runs.message import Message, decode_message, encode_message, read_unreadable
+from jobistemer.core.runs.message import Message, decode_message, encode_message, read_message, read_unreadable
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.unreadable import Unreadable, read_value, to_text
 from jobistemer.store.calls.runs import MAX_UNIQUE_MS
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, place
+from jobistemer.store.reads.ended_runs import DEAD_PAGE, locate_dead
 from jobistemer.store.reads.records import read_run, run_command
 from jobistemer.store.scripts import ScriptCall, script
 
-PAGE = 100
+PAGE = DEAD_PAGE
 
 
 def list_dead(shards: Sequence[Database], offset: int = 0, limit: int = PAGE) -> list[DeadRun]:
     """Return a page of the dead letters, the latest first."""
-    listed = [(at, run, number) for number, each in enumerate(shards) for run, at in _list_latest(each, offset + limit)]
-    page = sorted(listed, reverse=True)[offset : offset + limit]
-    found = [
-        dead
-        for number, database in enumerate(shards)
-        for dead in _read_dead(database, [run for _, run, where in page if where == number])
-    ]
+    listed = locate_dead(shards, offset, limit)
+    found = [dead for database, runs in zip(shards, listed, strict=True) for dead in _read_dead(database, runs)]
     return sorted(found, key=lambda dead: (dead.run.ended_at, dead.run.id), reverse=True)
 
 
@@ -48,15 +44,27 @@ def iter_dead(database: Database) -> Iterator[DeadRun]:
     The members are listed beforehand, so that the caller may remove letters while it iterates.
     """
     members = [to_text(run) for run in database.read("ZRANGE", database.keys.dead, 0, -1)]
-    for start in range(0, len(members), PAGE):
-        yield from _read_dead(database, members[start : start + PAGE])
+    yield from _read_dead(database, members)
 
 
 def find_dead(database: Database, run_id: str) -> DeadRun | None:
     """Return one dead letter of a shard; None when the run never died, was replayed or purged, or has expired."""
     listed = database.ask("ZSCORE", database.keys.dead, run_id) is not None
-    found = _read_dead(database, [run_id]) if listed else []
-    return found[0] if found else None
+    return next(_read_dead(database, [run_id]), None) if listed else None
+
+
+def iter_messages(shards: Sequence[Database], runs: Sequence[str]) -> Iterator[tuple[str, Message]]:
+    """Yield runs with the messages they died with, in any order, a hundred in memory; those without one are left out.
+
+    What can be read of a message that cannot be read as a whole is yielded.
+    """
+    for start in range(0, len(runs), PAGE):
+        part = runs[start : start + PAGE]
+        for database in shards:
+            answers = database.read_all([("HGET", database.keys.run(run), "message") for run in part])
+            yield from (
+                (run, read_message(raw, run)) for run, raw in zip(part, answers, strict=True) if raw is not None
+            )
 
 
 def replay(keys: Keys, dead: DeadRun, run_id: str, now_ms: int, payload: msgspec.Raw | None = None) -> ScriptCall:
@@ -100,16 +108,11 @@ def purge(keys: Keys, runs: Sequence[str]) -> ScriptCall:
     return script("purge_dead")((keys.dead, *(keys.run(run) for run in chosen)), chosen)
 
 
-def _list_latest(database: Database, limit: int) -> list[tuple[str, float]]:
-    # Sorted by expiry: for runs with the same retention this is the order in which they died.
-    flat = database.read("ZREVRANGE", database.keys.dead, 0, limit - 1, "WITHSCORES")
-    return [(to_text(run), float(at)) for run, at in zip(flat[::2], flat[1::2], strict=True)]
-
-
-def _read_dead(database: Database, runs: list[str]) -> list[DeadRun]:
-    answers = database.read_all([run_command(database.keys, run) for run in runs]) if runs else []
-    found = [_decode_dead(run, answer) for run, answer in zip(runs, answers, strict=True)]
-    return [dead for dead in found if dead is not None]
+def _read_dead(database: Database, runs: Sequence[str]) -> Iterator[DeadRun]:
+    for start in range(0, len(runs), PAGE):
+        part = runs[start : start + PAGE]
+        answers = database.read_all([run_command(database.keys, run) for run in part])
+        yield from filter(None, map(_decode_dead, part, answers))
 
 
 def _decode_dead(run_id: str, answer: dict[bytes, bytes]) -> DeadRun | None:

@@ -1,8 +1,11 @@
-"""The runs that have ended: the latest of each state, from the lists that the committing scripts keep."""
+"""The runs that have ended: the latest of each state, from the lists that the committing scripts keep; dead letters.
+
+Of each run its summary is read: a payload or a result may have megabytes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from jobistemer.core.reads.summaries import RunSummary
@@ -18,6 +21,10 @@ ENDED_STATES: Final = tuple(
 """The states in which runs are listed when they have ended."""
 MAX_KEPT: Final = 1_000
 """How many runs each shard lists of each state."""
+DEAD_PAGE: Final = 100
+"""How many dead letters are listed unless told otherwise."""
+_PER_TRIP: Final = 500
+"""How many records are read in one round trip: an error has up to 4,000 characters."""
 _FIELDS: Final = ("state", "handler", "place", "ended_at", "attempt", "error", "occurrence", "unbegun")
 
 
@@ -40,16 +47,44 @@ def list_ended_runs(
     return sorted(chosen, key=lambda run: (run.at, run.id), reverse=True)[:limit]
 
 
+def list_dead_runs(shards: Sequence[Database], offset: int = 0, limit: int = DEAD_PAGE) -> list[RunSummary]:
+    """Return a page of the dead letters, the latest first; those whose records have expired are left out."""
+    listed = locate_dead(shards, offset, limit)
+    found = [run for database, runs in zip(shards, listed, strict=True) for run in _read_summaries(database, runs)]
+    return sorted((run for run in found if run.state), key=lambda run: (run.at, run.id), reverse=True)
+
+
+def locate_dead(shards: Sequence[Database], offset: int, limit: int) -> list[list[str]]:
+    """Return the ids of a page of the dead letters, for each shard those on it, the latest first."""
+    latest = [_list_latest_dead(each, offset + limit) for each in shards]
+    listed = sorted(((at, run, where) for where, found in enumerate(latest) for at, run in found), reverse=True)
+    chosen: list[list[str]] = [[] for _ in shards]
+    for _, run, where in listed[offset : offset + limit]:
+        chosen[where].append(run)
+    return chosen
+
+
+def _list_latest_dead(database: Database, limit: int) -> list[tuple[float, str]]:
+    # Sorted by expiry: for runs with the same retention this is the order in which they died.
+    flat = database.read("ZREVRANGE", database.keys.dead, 0, limit - 1, "WITHSCORES") if limit else []
+    return [(float(at), to_text(run)) for run, at in zip(flat[::2], flat[1::2], strict=True)]
+
+
 def _list_of_shard(database: Database, states: Sequence[str], count: int) -> list[RunSummary]:
     keys = database.keys
     lists = [*states, *(["canceled"] if "timed_out" in states and "canceled" not in states else [])]
     # A run that the deadline of its occurrence ends is listed as canceled: the script finds out that it has timed out.
     listed = database.read_all([("LRANGE", keys.ended(state), 0, count - 1) for state in lists])
     runs = list(dict.fromkeys(to_text(each) for answer in listed for each in answer))
-    answers = database.read_all([("HMGET", keys.run(run), *_FIELDS) for run in runs])
     # The record says in which state a run is; what is listed without a record has expired.
-    built = (_build(run, fields) for run, fields in zip(runs, answers, strict=True))
-    return [run for run in built if run.state in states]
+    return [run for run in _read_summaries(database, runs) if run.state in states]
+
+
+def _read_summaries(database: Database, runs: Sequence[str]) -> Iterator[RunSummary]:
+    for start in range(0, len(runs), _PER_TRIP):
+        part = runs[start : start + _PER_TRIP]
+        answers = database.read_all([("HMGET", database.keys.run(run), *_FIELDS) for run in part])
+        yield from map(_build, part, answers)
 
 
 def _build(run: str, fields: list[Any]) -> RunSummary:

@@ -26,6 +26,9 @@ NEVER_RAN = frozenset(
 STATES_PAGE = 1_000
 """How many occurrences `find_occurrence_states` asks for in one round trip."""
 
+RUNS_PAGE = 200
+"""How many whole records of runs are read in one round trip: one that waits for its time has its payload in it."""
+
 UNREADABLE = "unreadable"
 """The state of a record whose state cannot be read."""
 
@@ -57,9 +60,12 @@ def find_run(database: Database, run_id: str) -> RunRecord | None:
 
 def find_runs(database: Database, run_ids: list[str]) -> list[RunRecord]:
     """Return the records of runs in the order given; runs without a record are left out."""
-    answers = database.read_all([run_command(database.keys, each) for each in run_ids])
-    found = [read_run(each, answer) for each, answer in zip(run_ids, answers, strict=True)]
-    return [record for record in found if record is not None]
+    found: list[RunRecord] = []
+    for start in range(0, len(run_ids), RUNS_PAGE):
+        page = run_ids[start : start + RUNS_PAGE]
+        answers = database.read_all([run_command(database.keys, each) for each in page])
+        found += filter(None, map(read_run, page, answers))
+    return found
 
 
 def find_occurrence_states(database: Database, occurrence_ids: list[str]) -> dict[str, str]:

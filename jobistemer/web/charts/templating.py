@@ -112,6 +112,11 @@ def format_json(raw: bytes) -> str:
         return clean_lines(raw.decode(errors="replace"))
 
 
+def shorten_payload(raw: bytes | msgspec.Raw) -> str:
+    """Return the beginning of a payload for a list."""
+    return escape_text(bytes(memoryview(raw)[:MAX_PAYLOAD_LENGTH]).decode(errors="replace"))
+
+
 def format_value(value: Any) -> str:
     """Format the value of a field of a definition on one line."""
     if value is None:
@@ -200,7 +205,7 @@ def _build_environment() -> Environment:
         "json": format_json,
         "bytes": bytes,
         "value": format_value,
-        "payload": lambda raw: escape_text(bytes(raw)[:MAX_PAYLOAD_LENGTH].decode(errors="replace")),
+        "payload": shorten_payload,
         "short": shorten_id,
         "line": first_line,
         "plain": plain_text,

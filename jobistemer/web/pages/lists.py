@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,13 +13,17 @@ from starlette.responses import Response
 from jobistemer.control.changes import ChangeList
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.quarantine import Quarantine
-from jobistemer.core.reads.summaries import DeadRun
+from jobistemer.core.reads.summaries import RunSummary
 from jobistemer.core.text import first_line
+from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import holds
+from jobistemer.store.database import Database
 from jobistemer.store.keys import FRONT
 from jobistemer.store.reads import queues
+from jobistemer.store.reads.ended_runs import list_dead_runs
 from jobistemer.store.reads.limited_runs import read_limit_use
 from jobistemer.store.reads.queues_snapshot import InFlightRun, snapshot_queues
+from jobistemer.web.charts.templating import shorten_payload
 from jobistemer.web.shared.actions import MAX_TARGETS
 from jobistemer.web.shared.dashboard import get_dashboard
 from jobistemer.web.shared.pagination import read_page
@@ -32,6 +36,14 @@ MAX_LOOKED_AT, MAX_COUNTED = 5_000, 500
 """Among so many of the latest dead letters those are looked for that are asked for; tasks and causes are counted."""
 MAX_RUNNING, MAX_RUNNING_SHOWN = 500, 5
 """So many runs in flight are looked at, and so many are shown of each worker, those that run for longest."""
+
+
+class DeadRow(NamedTuple):
+    """One row of the dead letters. payload: its beginning."""
+
+    run: RunSummary
+    priority: int
+    payload: str
 
 
 def queues_page(request: Request) -> Response:
@@ -64,26 +76,40 @@ def dead_letters_page(request: Request) -> Response:
     found, all_seen = letters.search(task, error, since_ms=since_ms, most=looked_at)
     chosen = request.query_params.get("choose") == "all"
     size = MAX_TARGETS if chosen else DEAD_LETTERS_PER_PAGE
-    page = read_page(request, size, lambda at, most: found[at : at + most] if is_filtered else letters.page(at, most))
+    page = read_page(
+        request,
+        size,
+        lambda at, most: found[at : at + most] if is_filtered else list_dead_runs(dashboard.shards, at, most),
+    )
     return dashboard.render(
         request,
         "dead.html",
         now_ms=now_ms,
         page=page,
+        rows=_build_rows(dashboard.shards, page.rows),
         total=letters.count(),
         found=len(found) if is_filtered else letters.count(),
         all_seen=all_seen or not is_filtered,
         filter={"task": task, "q": error, "since": since},
         chosen=chosen,
         most=MAX_TARGETS,
-        tasks=Counter(each.message.handler for each in found).most_common(MAX_CHIPS),
+        tasks=Counter(each.task for each in found).most_common(MAX_CHIPS),
         causes=_count_causes(found),
     )
 
 
-def _count_causes(found: Sequence[DeadRun]) -> list[tuple[str, int]]:
+def _build_rows(shards: Sequence[Database], runs: Sequence[RunSummary]) -> list[DeadRow]:
+    """Read what the summaries of the runs of a page leave out; of a payload the beginning: it may have megabytes."""
+    found = {
+        run: (message.priority, shorten_payload(message.payload))
+        for run, message in dead_letters.iter_messages(shards, [each.id for each in runs])
+    }
+    return [DeadRow(each, *found[each.id]) for each in runs if each.id in found]
+
+
+def _count_causes(found: Sequence[RunSummary]) -> list[tuple[str, int]]:
     """Count errors by their beginnings, up to the first word that may differ between calls; leave single ones out."""
-    causes = Counter(_begin_of(first_line(each.run.error)) for each in found)
+    causes = Counter(_begin_of(first_line(each.note)) for each in found)
     return [(cause, count) for cause, count in causes.most_common(MAX_CHIPS) if cause and count > 1]
 
 

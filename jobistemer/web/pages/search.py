@@ -7,9 +7,9 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.core import ids
 from jobistemer.store.reads import entries, jobs
+from jobistemer.store.reads.ended_runs import list_dead_runs
 from jobistemer.store.reads.job_states import JobState
 from jobistemer.web.charts.templating import quote_segment
 from jobistemer.web.security.visit import get_visit
@@ -37,7 +37,7 @@ def search(request: Request) -> Response:
     wanted = query.casefold()
     runs = [run for run in entries.list_entries(shards) if wanted in run.handler.casefold()]
     delayed = [run for run in jobs.list_delayed(shards, MAX_MATCHES) if wanted in run.handler.casefold()]
-    dead = [run for run in DeadLetters(dashboard.namespace).page() if wanted in run.message.handler.casefold()]
+    dead = [run for run in list_dead_runs(shards) if wanted in run.task.casefold()]
     return dashboard.render_page(
         request,
         "search.html",
@@ -47,7 +47,7 @@ def search(request: Request) -> Response:
         is_attempt=query.startswith("attempt_"),
         runs=[*((run.id, run.handler, "waiting or in flight") for run in runs[:MAX_MATCHES]),
               *((run.id, run.handler, "delayed") for run in delayed),
-              *((run.run.id, run.message.handler, "dead") for run in dead[:MAX_MATCHES])],
+              *((run.id, run.task, "dead") for run in dead[:MAX_MATCHES])],
     )  # fmt: skip
 
 

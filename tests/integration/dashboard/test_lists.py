@@ -370,6 +370,25 @@ def test_what_was_not_looked_at_makes_the_number_a_lower_bound(visitor, app, let
     assert re.search(r"Dead letters\s+≥ \d of 4", HtmlPage(visitor.look("/dead?q=customer")).text)
 
 
+@pytest.mark.parametrize("path", ["/dead", "/dead?q=customer", "/dead?task=sends&since=24h", "/find?q=nd"])
+def test_of_the_dead_letters_only_those_that_are_shown_are_read_with_their_payloads(visitor, app, letters, monkeypatch, path):
+    monkeypatch.setattr("jobistemer.web.pages.lists.DEAD_LETTERS_PER_PAGE", 1)
+    database, asked = shard_of(app), []
+    original = type(database).read_all
+    monkeypatch.setattr(type(database), "read_all", lambda self, commands: asked.extend(commands) or original(self, commands))
+    page = visitor.look(path)
+    of_runs = [each for each in asked if each[1] in {database.keys.run(run) for run in letters}]
+    whole = {each[1] for each in of_runs if each[0] == "HGETALL" or "message" in each}
+    assert len(of_runs) >= len(letters)
+    assert whole == {database.keys.run(run) for run in re.findall(r'name="target" value="(run_[^"]+)"', page)}
+
+
+def test_a_dead_letter_whose_message_cannot_be_read_is_a_row_all_the_same(visitor, app, letters):
+    database = shard_of(app)
+    database.ask("HSET", database.keys.run(letters[0]), "message", b"{nonsense")
+    assert set(listed(visitor.look("/dead?task=sends"))) == set(letters[:3])
+
+
 def test_workers_show_what_they_run_their_memory_and_their_share_of_a_processor(visitor, app):
     @app.task
     def renders(): ...

@@ -98,6 +98,22 @@ def test_letters_of_all_shards_are_found_and_replayed_where_they_lie(url):
     assert all(app.run(run).record().state == "pending" for run in again)
 
 
+def test_letters_are_searched_by_their_summaries_also_on_several_shards(url):
+    app = Jobistemer(url, shards=3)
+    runs = [app.enqueue("greet", retry=NO_RETRIES).id for _ in range(12)]
+    for shard in app.namespace.shards:
+        for delivery in fetch(shard):
+            finish(shard, build_ended(delivery, "failed", error="OSError: gone"))
+    found, all_seen = app.dead.search("greet", "GONE")
+    assert (sorted(each.id for each in found), all_seen) == (sorted(runs), True)
+    assert {(each.task, each.queue, each.state, each.note, each.attempts) for each in found} == {("greet", "default", "dead", "OSError: gone", 1)}
+    assert [each.id for each in found] == [each.run.id for each in app.dead.page()]
+    assert app.dead.search(most=5)[1] is False
+    assert len(app.dead.search(most=5)[0]) == 5
+    app.dead.purge(runs[:11])
+    assert [each.id for each in app.dead.search()[0]] == runs[11:]
+
+
 def test_a_letter_is_replayed_with_another_payload(cli, dead, shard):
     run = dead()
     told(cli("dead", "replay", run, "--payload", '{"name": "eve"}', "--json"))
