@@ -110,7 +110,7 @@ def _workers_table(found: list[WorkerSummary], now_ms: int) -> RenderableType:
             each.failed,
             each.stale,
             each.leaked,
-            _average_rate(each),
+            "–" if each.average_rate is None else f"{each.average_rate:.1f}",
             each.command or ("quiet" if each.quiet else ""),
         )
         for each in found
@@ -137,9 +137,3 @@ def _tickers_table(found: list[TickerSummary], now_ms: int) -> RenderableType:
     lateness = ("most late, 5 min", "most late ever")
     heads = ("ticker", "last beat", "fired", "prepared ahead", *lateness, "clock off by", "overdue jobs")
     return tables.table(heads, rows)
-
-
-def _average_rate(worker: WorkerSummary) -> str:
-    """Return how many runs a second the worker has done since it started, pauses included; `top` shows the present."""
-    uptime_ms = worker.beat_at - worker.started_at
-    return f"{worker.done * 1000 / uptime_ms:.1f}" if worker.started_at and uptime_ms > 0 else "–"

@@ -73,7 +73,7 @@ class QueueSummary(msgspec.Struct, frozen=True):
 
 
 class WorkerSummary(msgspec.Struct, frozen=True):
-    """One worker as its last beat described it; rate is its runs per second while it had work.
+    """One worker as its last beat described it; rate: the runs a second that its slots could do, as it expects.
 
     command: the last command to the worker, which it may not have received yet. leaked counts threads and coroutines of
     attempts that were stopped and have not ended. running: attempts in its slots, by `<queue> <task>`.
@@ -100,6 +100,12 @@ class WorkerSummary(msgspec.Struct, frozen=True):
     near_timeout: dict[str, tuple[int, int]] = {}
     memory_mib: float | None = None
     cpu_percent: float | None = None
+
+    @property
+    def average_rate(self) -> float | None:
+        """Return how many runs a second it has done since it started, pauses included; None for one of no age."""
+        age_ms = self.beat_at - self.started_at
+        return self.done * 1000 / age_ms if self.started_at and age_ms > 0 else None
 
 
 class TickerSummary(msgspec.Struct, frozen=True):

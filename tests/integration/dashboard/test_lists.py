@@ -404,6 +404,14 @@ def test_workers_show_what_they_run_their_memory_and_their_share_of_a_processor(
     assert "MiB" not in HtmlPage(visitor.look("/workers")).text
 
 
+def test_the_rate_of_a_worker_is_what_it_has_done_and_not_what_its_slots_could_do(visitor, app):
+    record_beat(shard_of(app), "alice", done=0, rate=160)
+    assert "160" not in HtmlPage(visitor.look("/workers")).text
+    database = shard_of(app)
+    record_beat(database, "bob", started_at=database.read_clock() - 60_000, done=90, rate=160)
+    assert re.search(r"1\.5(?!\d)", HtmlPage(visitor.look("/workers")).text)
+
+
 def test_a_graph_is_drawn_with_the_states_of_its_tasks_and_a_fan_out_with_its_progress(visitor, app):
     @app.task
     def child(n: int) -> None: ...
