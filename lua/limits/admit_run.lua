@@ -74,7 +74,12 @@ end
 -- Only now is it known whether the run starts, so only now are permits taken: a run that waits for one limit must not
 -- hold a permit of another meanwhile, or two runs that each want what the other holds would wait for ever.
 local waits = full or free_at > now
-if waits then check_types({limits}, {delayed, full and full.waiting}) end
+if waits then
+  check_types({limits}, {delayed, full and full.waiting})
+else
+  -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
+  redis.call('HDEL', run, 'turn')
+end
 for _, use in ipairs(wanted) do
   if use.per == 0 and waits then
     redis.call('HDEL', use.held, run_id)
@@ -90,7 +95,6 @@ for _, use in ipairs(wanted) do
 end
 if not waits then
   redis.call('HSET', run, 'limits', uses)
-  redis.call('HDEL', run, 'turn')
   return {'ADMITTED'}
 end
 redis.call('XACK', stream, 'workers', entry)

@@ -2,7 +2,7 @@
 admit_waiting_run: give a run that waits for a limit its permits, and put it at the front of its queue; or move it to
 the waiting list of another of its limits that is full.
 
-USES read_from enqueue_entry
+USES read_from enqueue_entry check_types
 KEYS
   wanted   zset    {ns:shard}:waiting:<name>      the list it waits in; loses the run
   run      hash    {ns:shard}:run:<run_id>        pending again
@@ -44,17 +44,20 @@ for i = 1, count do
   local most = tonumber(redis.call('HGET', limits, name) or known_most)
   if redis.call('HLEN', held) >= most and redis.call('HEXISTS', held, run_id) == 0 then
     if waiting == wanted then return {'FULL'} end
+    check_types({}, {waiting})
+    -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
+    redis.call('ZREM', wanted, member)
     -- It keeps the time of its entry, so that it does not lose its turn by moving.
     redis.call('ZADD', waiting, since, member)
-    redis.call('ZREM', wanted, member)
     redis.call('HSETNX', limits, name, most)
     redis.call('HSET', run, 'waiting', name, 'note', 'waits for limit ' .. name)
     return {'MOVED', name}
   end
 end
--- First what a key of the wrong type can refuse.
-local entry = enqueue_entry(front, streams, place, kept[1], kept[2], kept[3])
+check_types({}, {}, {streams}, {}, {front})
+-- A removal first, here as well: runs that leave the limit's waiting list are what frees memory.
 redis.call('ZREM', wanted, member)
+local entry = enqueue_entry(front, streams, place, kept[1], kept[2], kept[3])
 for _, use in ipairs(uses) do
   redis.call('HSET', use.held, run_id, place .. ' ' .. entry)
   redis.call('HSETNX', limits, use.name, use.most)

@@ -17,6 +17,9 @@ local joined, unknown, delayed, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now = ARGV[1]
 
 check_all_types(KEYS)
+-- A removal comes first: a script that has begun with one may go on writing at the memory limit, where workers that start
+-- are what frees memory.
+redis.call('DEL', joined)
 redis.call('SET', joined, now, 'PX', 60000)
 local members = redis.call('ZRANGE', unknown, 0, 99)
 for _, member in ipairs(members) do

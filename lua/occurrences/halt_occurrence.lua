@@ -21,10 +21,9 @@ local occ_id, verdict, reason, again_at = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 check_all_types(KEYS)
 local state = redis.call('HGET', occurrence, 'state')
-if state ~= 'pending' and state ~= 'running' then
-  redis.call('ZREM', deadlines, occ_id)
-  return {'GONE'}
-end
+-- A removal comes first: a script that has begun with one may go on writing at the memory limit.
+redis.call('ZREM', deadlines, occ_id)
+if state ~= 'pending' and state ~= 'running' then return {'GONE'} end
 -- A task that has failed for good under fail_fast may have halted it before: the first cause is the one on record.
 if redis.call('HSETNX', occurrence, 'halt', verdict) == 1 then
   redis.call('HSET', occurrence, 'verdict', verdict, 'error', reason)

@@ -22,8 +22,9 @@ local run_id, entry, now, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 check_all_types(KEYS)
 local current = redis.call('HMGET', run, 'entry', 'state')
 if current[1] ~= entry or (current[2] ~= 'pending' and current[2] ~= 'running') then return {'STALE'} end
-redis.call('HSET', run, 'cancel', now, 'cancel_reason', reason)
+-- A removal comes first: a script that has begun with one may go on writing at the memory limit.
 redis.call('ZREMRANGEBYSCORE', cancels, '-inf', now - 3600000)
+redis.call('HSET', run, 'cancel', now, 'cancel_reason', reason)
 redis.call('ZADD', cancels, now, run_id)
 redis.call('PEXPIRE', cancels, 3600000)
 return {'REQUESTED'}

@@ -4,8 +4,12 @@ import pytest
 
 from jobistemer.core import ids
 from jobistemer.core.errors import ServerRefused
+from jobistemer.core.jobs.limits import LimitUse
 from jobistemer.core.jobs.retries import NO_RETRIES
-from jobistemer.store.calls import heartbeats, runs
+from jobistemer.core.states import OccurrenceState
+from jobistemer.store.actions.cancel import cancel_run
+from jobistemer.store.calls import heartbeats, holds, limits, occurrences, runs, streams, unknown_tasks
+from jobistemer.store.calls.returned_runs import Unstarted, return_runs
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply
@@ -133,11 +137,80 @@ def test_workers_and_tickers_do_not_pass_for_dead(database):
     assert records(database)["tickers"] == {"t1": NOW}
 
 
+ONE, OTHER = LimitUse("task/greet", 1, 0), LimitUse("task/greet:7", 1, 0)
+RATE = LimitUse("task/greet", 1, 10_000)
+
+
+def arrive(database, run):
+    enqueue(database, run)
+    return fetch_one(database)
+
+
+def admit(database, delivery, *uses, now=NOW):
+    return database.call(limits.admit_run(database.keys, delivery, uses, now))
+
+
+@pytest.mark.parametrize(("use", "word"), [(ONE, "WAITS"), (RATE, "LATER")])
+def test_runs_under_limits_start_and_those_for_which_there_is_no_room_are_put_off(database, use, word):
+    first, second = arrive(database, "run_1"), arrive(database, "run_2")
+    fill_up(database)
+    assert admit(database, first, use) == Reply("ADMITTED", [])
+    assert admit(database, second, use).word == word
+    assert records(database)["run:run_2"]["state"] == "scheduled"
+
+
+@pytest.mark.parametrize("needs_another", [False, True])
+def test_a_run_leaves_the_waiting_list_of_its_limit(database, needs_another):
+    uses = (ONE, OTHER) if needs_another else (ONE,)
+    first, second = arrive(database, "run_1"), arrive(database, "run_2")
+    admit(database, first, *uses)
+    assert admit(database, second, *uses).word == "WAITS"
+    database.client.delete(database.keys.held(ONE.name))
+    fill_up(database)
+    waiting = database.call(limits.admit_waiting_run(database.keys, ONE.name, "default:5:run_2", uses))
+    assert waiting == (Reply("MOVED", [b"task/greet:7"]) if needs_another else Reply("ADMITTED", []))
+    assert "waiting:task/greet" not in records(database)
+
+
+def test_entries_that_were_not_started_go_back(database):
+    held, unknown, unstarted = (arrive(database, f"run_{number}") for number in range(3))
+    database.client.zadd(database.keys.holds, {"task/greet": NOW + MINUTE})
+    fill_up(database)
+    assert database.call(holds.hold_run(database.keys, held, "task/greet", NOW)).word == "HELD"
+    assert database.call(unknown_tasks.put_off_unknown(database.keys, unknown, NOW, "no worker knows it")).word == "LATER"
+    assert database.call(return_runs(database.keys, [Unstarted(unstarted, ())])) == Reply("RETURNED", [])
+    assert database.client.xlen(database.keys.stream("default:10")) == 1
+
+
+def test_running_work_can_be_cancelled(database):
+    delivery = arrive(database, "run_1")
+    fill_up(database)
+    assert database.call(runs.request_cancel(database.keys, "run_1", delivery.entry, NOW, "no")) == Reply("REQUESTED", [])
+    assert records(database)["cancels"] == {"run_1": NOW}
+
+
+def test_an_occurrence_that_has_timed_out_is_halted(database):
+    definition = job(occurrence_timeout_s=30.0)
+    register(database, definition)
+    claim(database, definition, decision(T0 + MINUTE))
+    (occurrence,) = records(database)["deadlines"]
+    fill_up(database)
+    halt = occurrences.halt(database.keys, occurrence, OccurrenceState.TIMED_OUT, "timed out after 30 s", NOW)
+    assert database.call(halt) == Reply("HALTED", [])
+    assert records(database)["deadlines"] == {occurrence: NOW}
+
+
+def test_a_worker_starts_where_its_streams_are_open(database):
+    places = ["default:5"]
+    streams.open_streams(database, places)
+    fill_up(database)
+    streams.open_streams(database, places)
+    assert database.call(unknown_tasks.join_worker(database.keys, NOW)) == Reply("LEFT", [0])
+
+
 def test_waiting_work_can_be_cancelled(database):
     database.call(runs.enqueue_run(database.keys, message(), due_at=NOW))
     fill_up(database)
     assert database.client.zcard(database.keys.delayed) == 1
-    from jobistemer.store.actions.cancel import cancel_run
-
     assert cancel_run(database, "run_1", "not needed") == "CANCELED"
     assert find_leaks(database) == {}
