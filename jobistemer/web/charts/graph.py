@@ -11,13 +11,15 @@ from jobistemer.web.charts.templating import tone_of
 
 BOX_WIDTH: Final = 168
 BOX_HEIGHT: Final = 46
+BAR_HEIGHT: Final = 5
+"""The height of the bar at the lower edge of the box of a group: what is done of it."""
 GAP_X: Final = 56
 GAP_Y: Final = 16
 MARGIN: Final = 10
 MAX_LABEL: Final = 20
 MAX_NOTE: Final = 24
-MAX_BOXES: Final = 150
-"""A graph with more tasks is not drawn: its table says more than lines that nobody can follow."""
+MAX_PLACES: Final = 300
+"""A graph with more tasks and bends is not drawn: its table says more than lines that nobody can follow."""
 SWEEPS: Final = 4
 """How often the layers are put in order, forwards, by the middle of what they are connected to."""
 
@@ -25,8 +27,7 @@ SWEEPS: Final = 4
 class Node(NamedTuple):
     """One task of a graph.
 
-    after: the names of those before it. note: the line below its name. done: 0 to 1, of a group. is_bend: no task, but
-    the place where a line passes a layer.
+    after: the names of those before it. note: the line below its name. done: 0 to 1, of a group.
     """
 
     name: str
@@ -35,7 +36,6 @@ class Node(NamedTuple):
     note: str = ""
     link: str = ""
     done: float | None = None
-    is_bend: bool = False
 
 
 class Box(NamedTuple):
@@ -51,32 +51,47 @@ class Box(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """Boxes, and the paths of the lines between them, each with the tone of what it comes from."""
+    """Boxes, and the paths of the lines between them, each with the tone of the task that it comes from."""
 
     width: int
     height: int
     boxes: list[Box]
     lines: list[tuple[str, str]]
+    box_width: int = BOX_WIDTH
+    box_height: int = BOX_HEIGHT
+    bar_height: int = BAR_HEIGHT
+
+
+class Routes(NamedTuple):
+    """The lines of a graph. A line that spans several layers is led through a bend in each of them.
+
+    before: the names of the tasks and bends that lines come from, by the name of the task or bend that they lead to.
+    origins: the task that the line through a bend comes from, by the name of the bend.
+    """
+
+    before: dict[str, list[str]]
+    origins: dict[str, str]
 
 
 def draw_graph(nodes: Sequence[Node]) -> Drawing | None:
-    """Place the tasks of a graph; None for a single task, and for more than MAX_BOXES."""
-    if not 1 < len(nodes) <= MAX_BOXES:
+    """Place the tasks of a graph; None for a single task, and for more than MAX_PLACES tasks and bends."""
+    if not 1 < len(nodes) <= MAX_PLACES:
         return None
     layers = _layer(nodes)
-    _add_bends(layers)
-    layers = _order(layers, {each.name: each for layer in layers for each in layer})
+    routes = _route(nodes, layers)
     tallest = max(map(len, layers))
+    if sum(map(len, layers)) > MAX_PLACES:
+        return None
+    _order(layers, routes.before)
     height = 2 * MARGIN + tallest * BOX_HEIGHT + (tallest - 1) * GAP_Y
-    boxes: dict[str, Box] = {}
+    corners: dict[str, tuple[int, int]] = {}
     for column, layer in enumerate(layers):
         top = (height - len(layer) * BOX_HEIGHT - (len(layer) - 1) * GAP_Y) // 2
-        for row, node in enumerate(layer):
-            x, y = MARGIN + column * (BOX_WIDTH + GAP_X), top + row * (BOX_HEIGHT + GAP_Y)
-            boxes[node.name] = _place(node, x, y)
-    lines = [_connect(boxes[name], box) for box in boxes.values() for name in box.node.after if name in boxes]
+        x = MARGIN + column * (BOX_WIDTH + GAP_X)
+        corners |= {name: (x, top + row * (BOX_HEIGHT + GAP_Y)) for row, name in enumerate(layer)}
+    boxes = {node.name: _place(node, *corners[node.name]) for node in nodes}
     width = 2 * MARGIN + len(layers) * BOX_WIDTH + (len(layers) - 1) * GAP_X
-    return Drawing(width, height, [box for box in boxes.values() if not box.node.is_bend], lines)
+    return Drawing(width, height, list(boxes.values()), _draw_lines(routes, corners, boxes))
 
 
 def nodes_of_job(job: Job) -> list[Node]:
@@ -105,8 +120,8 @@ def node_of_group(parent: str, group: GroupReport, name: str = "") -> Node:
     return Node(name or f"{parent} × {total:,}", (parent,), state, note, link, group.done / total if total else 1.0)
 
 
-def _layer(nodes: Sequence[Node]) -> list[list[Node]]:
-    """Put each node into the layer behind the last of those before it."""
+def _layer(nodes: Sequence[Node]) -> list[list[str]]:
+    """Put the name of each node into the layer behind the last of those before it."""
     depth: dict[str, int] = {}
     left = list(nodes)
     known = {node.name for node in nodes}
@@ -118,49 +133,54 @@ def _layer(nodes: Sequence[Node]) -> list[list[Node]]:
             break
         depth |= {node.name: max((depth.get(name, -1) for name in node.after), default=-1) + 1 for node in ready}
         left = [node for node in left if node.name not in depth]
-    layers: list[list[Node]] = [[] for _ in range(max(depth.values()) + 1)]
-    for node in nodes:
-        layers[depth[node.name]].append(node)
+    layers: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
+    for name, number in depth.items():
+        layers[number].append(name)
     return [layer for layer in layers if layer]
 
 
-def _add_bends(layers: list[list[Node]]) -> None:
+def _route(nodes: Sequence[Node], layers: list[list[str]]) -> Routes:
     """Lead a line that spans several layers through a place of its own in each of them, so it crosses no box."""
-    at = {node.name: number for number, layer in enumerate(layers) for node in layer}
-    for number, layer in enumerate(layers):
-        for row, node in enumerate(layer):
-            after = [_lead(layers, name, node.name, at.get(name, number), number) for name in node.after]
-            layer[row] = node._replace(after=tuple(after))
-
-
-def _lead(layers: list[list[Node]], before: str, to: str, first: int, last: int) -> str:
-    """Add the bends between two layers; return the name of the last one, or `before` when there are none."""
-    name = before
-    for passed in range(first + 1, last):
-        bend = Node(f"{before} → {to} {passed}", (name,), is_bend=True)
-        layers[passed].append(bend)
-        name = bend.name
-    return name
-
-
-def _order(layers: list[list[Node]], by_name: Mapping[str, Node]) -> list[list[Node]]:
-    """Order each layer by the middle of what its nodes come from, then of what follows, so that few lines cross."""
-    following: dict[str, list[str]] = {name: [] for name in by_name}
-    for node in by_name.values():
+    at = {name: number for number, layer in enumerate(layers) for name in layer}
+    routes = Routes({node.name: [] for node in nodes}, {})
+    for node in nodes:
         for name in node.after:
-            following.setdefault(name, []).append(node.name)
+            if name in at:
+                last = _lead(layers, routes, name, node.name, range(at[name] + 1, at[node.name]))
+                routes.before[node.name].append(last)
+    return routes
+
+
+def _lead(layers: list[list[str]], routes: Routes, before: str, to: str, passed: range) -> str:
+    """Add the bends in the layers between two tasks; return the name of the last one, or `before` for none."""
+    last = before
+    for number in passed:
+        # No task has such a name.
+        bend = f"{before} → {to} {number}"
+        layers[number].append(bend)
+        routes.before[bend] = [last]
+        routes.origins[bend] = before
+        last = bend
+    return last
+
+
+def _order(layers: list[list[str]], before: Mapping[str, Sequence[str]]) -> None:
+    """Order each layer by the middle of what its places come from, then of what follows, so that few lines cross."""
+    following: dict[str, list[str]] = {name: [] for name in before}
+    for name, sources in before.items():
+        for source in sources:
+            following[source].append(name)
     for sweep in range(SWEEPS):
-        rows = {node.name: (row + 0.5) / len(layer) for layer in layers for row, node in enumerate(layer)}
+        rows = {name: (row + 0.5) / len(layer) for layer in layers for row, name in enumerate(layer)}
+        near = following if sweep % 2 else before
         for layer in layers:
-            near = {node.name: following[node.name] if sweep % 2 else node.after for node in layer}
-            layer.sort(key=lambda node: _middle(near[node.name], rows, rows[node.name]))
-            rows |= {node.name: (row + 0.5) / len(layer) for row, node in enumerate(layer)}
-    return layers
+            middles = {name: _middle(near[name], rows, rows[name]) for name in layer}
+            layer.sort(key=middles.__getitem__)
+            rows |= {name: (row + 0.5) / len(layer) for row, name in enumerate(layer)}
 
 
 def _middle(names: Sequence[str], rows: Mapping[str, float], default: float) -> float:
-    found = [rows[name] for name in names if name in rows]
-    return sum(found) / len(found) if found else default
+    return sum(rows[name] for name in names) / len(names) if names else default
 
 
 def _place(node: Node, x: int, y: int) -> Box:
@@ -174,9 +194,21 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _connect(start: Box, end: Box) -> tuple[str, str]:
-    x1, y1 = start.x + BOX_WIDTH, start.y + BOX_HEIGHT // 2
-    x2, y2 = end.x, end.y + BOX_HEIGHT // 2
+def _draw_lines(
+    routes: Routes, corners: Mapping[str, tuple[int, int]], boxes: Mapping[str, Box]
+) -> list[tuple[str, str]]:
+    lines: list[tuple[str, str]] = []
+    for end, sources in routes.before.items():
+        # Through a bend the line goes on, as far as a box would reach.
+        through = f"H{corners[end][0] + BOX_WIDTH}" if end in routes.origins else ""
+        for start in sources:
+            origin = routes.origins.get(start, start)
+            lines.append((f"{_connect(corners[start], corners[end])}{through}", boxes[origin].tone))
+    return lines
+
+
+def _connect(start: tuple[int, int], end: tuple[int, int]) -> str:
+    x1, y1 = start[0] + BOX_WIDTH, start[1] + BOX_HEIGHT // 2
+    x2, y2 = end[0], end[1] + BOX_HEIGHT // 2
     bend = max(24, (x2 - x1) // 2)
-    through = f"H{x2 + BOX_WIDTH}" if end.node.is_bend else ""
-    return f"M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}{through}", start.tone
+    return f"M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"

@@ -3,7 +3,8 @@
 import pytest
 
 from jobistemer.core.runs.report import GroupReport
-from jobistemer.web.charts.graph import BOX_HEIGHT, BOX_WIDTH, MAX_BOXES, Node, draw_graph, node_of_group
+from jobistemer.web.charts import templating
+from jobistemer.web.charts.graph import BAR_HEIGHT, BOX_HEIGHT, BOX_WIDTH, MAX_PLACES, Node, draw_graph, node_of_group
 
 DIAMOND = [
     Node("extract", state="succeeded"),
@@ -55,9 +56,44 @@ def test_long_names_are_cut_and_the_whole_name_stays():
     assert (len(box.label), box.label[-1], box.node.name) == (20, "…", "x" * 60)
 
 
-def test_one_task_and_very_many_tasks_are_not_drawn():
+def chain(count):
+    """Tasks of which each comes after all before it."""
+    return [Node(f"n{number}", tuple(f"n{before}" for before in range(number))) for number in range(count)]
+
+
+def test_one_task_is_not_drawn_nor_very_many_tasks_or_bends():
     assert draw_graph([Node("only")]) is None
-    assert draw_graph([Node(str(number)) for number in range(MAX_BOXES + 1)]) is None
+    assert draw_graph([Node(str(number)) for number in range(MAX_PLACES + 1)]) is None
+    assert draw_graph(chain(50)) is None
+
+
+def test_a_graph_as_large_as_can_be_followed_is_drawn():
+    drawing = draw_graph([Node(str(number)) for number in range(MAX_PLACES)])
+    assert len(drawing.boxes) == MAX_PLACES
+    # Of ten tasks each pair has a line, and each layer between them adds a piece to it.
+    drawing = draw_graph(chain(10))
+    assert (len(drawing.boxes), len(drawing.lines)) == (10, 45 + 120)
+
+
+def test_a_task_names_the_tasks_before_it_and_no_bend_of_a_line():
+    after = {box.node.name: box.node.after for box in draw_graph(chain(4)).boxes}
+    assert after == {"n0": (), "n1": ("n0",), "n2": ("n0", "n1"), "n3": ("n0", "n1", "n2")}
+
+
+def test_all_pieces_of_a_line_have_the_tone_of_the_task_that_it_comes_from():
+    nodes = [Node("a", (), "succeeded"), Node("b", ("a",), "failed"), Node("c", ("b",), "running"), Node("d", ("a", "c"))]
+    # Of a to d there are three pieces.
+    assert sorted(tone for _, tone in draw_graph(nodes).lines) == ["bad", "busy", *["good"] * 4]
+
+
+def test_the_template_draws_boxes_of_the_size_that_lines_lead_to_and_names_what_a_task_comes_after():
+    nodes = [*chain(3), Node("group", ("n0",), done=0.5)]
+    parts = templating._ENVIRONMENT.get_template("parts.html").make_module({"root": ""})
+    page = str(parts.graph(draw_graph(nodes), "Tasks"))
+    assert page.count(f'width="{BOX_WIDTH}" height="{BOX_HEIGHT}"') == 4
+    assert "<title>n2, after n0, n1</title>" in page
+    (bar,) = [box for box in draw_graph(nodes).boxes if box.bar]
+    assert f'y="{bar.y + BOX_HEIGHT - BAR_HEIGHT}" width="{bar.bar}" height="{BAR_HEIGHT}"' in page
 
 
 def test_a_definition_with_a_cycle_is_drawn_all_the_same():
