@@ -11,8 +11,7 @@ from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.states import TERMINAL_RUNS, RunState
 from jobistemer.core.text import format_duration
-from jobistemer.store.actions.purge_ended import EndedRun, Purge, find_purgeable, purge_ended
-from jobistemer.store.database import Database
+from jobistemer.store.actions.purge_ended import Purge, find_purgeable, purge_page
 from jobistemer.store.namespace import Namespace
 
 PURGED_STATES: Final = tuple(sorted(map(str, TERMINAL_RUNS - {RunState.DEAD})))
@@ -43,17 +42,9 @@ def purge_runs(
         # Each shard has its own clock on a cluster.
         purge = Purge(database.read_clock() - round(older_than_s * 1000), frozenset(states))
         for runs in find_purgeable(database, purge):
-            gone = runs if dry_run else _delete(database, purge, runs)
+            gone = runs if dry_run else purge_page(database, purge, runs)
             counts.update(each.state for each in gone)
     if counts and not dry_run:
         note = f"{counts.total()} that ended more than {format_duration(older_than_s * 1000)} ago"
         ChangeList(namespace, by).record("purge runs", ", ".join(sorted(states)), note)
     return dict(sorted(counts.items()))
-
-
-def _delete(database: Database, purge: Purge, runs: list[EndedRun]) -> list[EndedRun]:
-    """Delete a page of runs. Returns those that are gone."""
-    if database.call(purge_ended(database.keys, purge, runs)).values[0] == len(runs):
-        return runs
-    left = database.read_all([("EXISTS", database.keys.run(each.id)) for each in runs])
-    return [each for each, stays in zip(runs, left, strict=True) if not stays]

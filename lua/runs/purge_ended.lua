@@ -17,7 +17,8 @@ ARGV
   run_id    str  \ for each run
   attempts  int  / how many attempts are given, at most 100
 OUT
-  PURGED n  how many were deleted; of the others nothing was written
+  PURGED left  deleted, now or by an earlier send; then the positions, from 1, of runs that may not be purged: of those
+               nothing was written
 KEEPS I9 I10
 ]]
 local dead, next_keys = KEYS[1], read_from(KEYS, 2)
@@ -25,8 +26,8 @@ local before, states, letters, next_args = tonumber(ARGV[1]), ARGV[2], ARGV[3], 
 local count = math.min((#ARGV - 3) / 2, 100)
 
 check_all_types(KEYS)
-local purged = 0
-for _ = 1, count do
+local reply = {'PURGED'}
+for i = 1, count do
   local run, steps, occurrence = next_keys(3)
   local run_id, attempts = next_args(2)
   local ended = redis.call('HMGET', run, 'state', 'ended_at')
@@ -40,11 +41,12 @@ for _ = 1, count do
   if gone then
     redis.call('ZREM', dead, run_id)
     redis.call('DEL', run, steps)
-    purged = purged + 1
+  elseif redis.call('EXISTS', run) == 1 then
+    reply[#reply + 1] = i
   end
   for _ = 1, math.min(tonumber(attempts), 100) do
     local attempt, log = next_keys(2)
     if gone then redis.call('DEL', attempt, log) end
   end
 end
-return {'PURGED', purged}
+return reply

@@ -14,7 +14,9 @@ from jobistemer.store.reading import read_number
 from jobistemer.store.scripts import ScriptCall, script
 
 PAGE: Final = 100
-"""How many runs one script deletes."""
+"""How many runs one script deletes, at most."""
+PAGE_ATTEMPTS: Final = 200
+"""How many attempts one script deletes, at most: they take the server 10 µs each."""
 SCAN_PAGE: Final = 1_000
 """How many keys one step of the scan asks for."""
 MAX_ATTEMPTS: Final = 20
@@ -41,28 +43,44 @@ class EndedRun(NamedTuple):
     occurrence: str
     attempt: int
 
+    @property
+    def attempts(self) -> range:
+        """The numbers of its attempts that are deleted with it."""
+        return range(max(0, self.attempt + 1 - MAX_ATTEMPTS), max(0, self.attempt + 1))
+
 
 def find_purgeable(database: Database, purge: Purge) -> Iterator[list[EndedRun]]:
-    """Yield the runs of a shard that may be purged, up to a hundred at a time; the scan goes on between two pages.
+    """Yield the runs of a shard that may be purged, up to PAGE at a time that have up to PAGE_ATTEMPTS together.
 
-    Runs that end or expire meanwhile may be among them or not. Raises NotConnected or ServerRefused.
+    The scan goes on between two pages. Runs that end or expire meanwhile may be among them or not.
+    Raises NotConnected or ServerRefused.
     """
-    found: list[EndedRun] = []
+    page, attempts = list[EndedRun](), 0
     for keys in _scan_runs(database):
-        found += _choose(database, keys, purge)
-        while len(found) >= PAGE:
-            yield found[:PAGE]
-            found = found[PAGE:]
-    if found:
-        yield found
+        for run in _choose(database, keys, purge):
+            if len(page) == PAGE or attempts + len(run.attempts) > PAGE_ATTEMPTS:
+                yield page
+                page, attempts = [], 0
+            page.append(run)
+            attempts += len(run.attempts)
+    if page:
+        yield page
+
+
+def purge_page(database: Database, purge: Purge, page: Sequence[EndedRun]) -> list[EndedRun]:
+    """Delete the runs of a page that still may be purged. Returns those that are gone.
+
+    Raises NotConnected or ServerRefused.
+    """
+    left = frozenset(database.call(purge_ended(database.keys, purge, page)).values)
+    return [run for position, run in enumerate(page[:PAGE], 1) if position not in left]
 
 
 def purge_ended(keys: Keys, purge: Purge, runs: Sequence[EndedRun]) -> ScriptCall:
-    """Build the call that deletes up to a hundred of these runs, if they still may be purged."""
+    """Build the call that deletes a page of runs, if they still may be purged."""
     names, facts = [keys.dead], [purge.before, f" {' '.join(sorted(purge.states))} ", int(purge.letters)]
     for run in runs[:PAGE]:
-        numbers = range(max(0, run.attempt + 1 - MAX_ATTEMPTS), run.attempt + 1)
-        attempts = [ids.attempt_id(run.id, number) for number in numbers]
+        attempts = [ids.attempt_id(run.id, number) for number in run.attempts]
         occurrence = keys.occurrence(run.occurrence) if run.occurrence else keys.nothing
         names += [keys.run(run.id), keys.steps(run.id), occurrence]
         names += [name for attempt in attempts for name in (keys.attempt(attempt), keys.log(attempt))]
