@@ -25,6 +25,10 @@ class Clock(Protocol):
         """Return the server time, in Unix milliseconds, at a reading of this process's monotonic clock in seconds."""
         ...
 
+    def seconds_until(self, instant_ms: int) -> float:
+        """Return the seconds until a server time in Unix milliseconds; negative when it has passed."""
+        ...
+
     def correct(self, server_ms: float) -> None:
         """Correct the clock by the time that the server has answered, in Unix milliseconds."""
         ...
@@ -66,6 +70,10 @@ class ServerClock:
     def at_ms(self, monotonic: float) -> int:
         """Return the server time, in Unix milliseconds, at a reading of this process's monotonic clock in seconds."""
         return int(monotonic * 1000 + self._ahead_ms)
+
+    def seconds_until(self, instant_ms: int) -> float:
+        """Return the seconds until a server time in Unix milliseconds; negative when it has passed."""
+        return (instant_ms - self._ahead_ms) / 1000 - self.monotonic()
 
     def correct(self, server_ms: float) -> None:
         """Correct the clock by the server's answer, unless a jump has to last before it is adopted."""

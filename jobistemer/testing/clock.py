@@ -30,6 +30,10 @@ class ManualClock:
         """Return the time of the clock in Unix milliseconds, for every instant of the monotonic clock."""
         return self._now_ms
 
+    def seconds_until(self, instant_ms: int) -> float:
+        """Return the seconds from the time of the clock until an instant in Unix milliseconds."""
+        return (instant_ms - self._now_ms) / 1000
+
     def correct(self, server_ms: float) -> None:
         """Ignore the time of the server: only the test sets the clock."""
 

@@ -36,6 +36,8 @@ from jobistemer.ticker.trim import Trimmer
 from jobistemer.ticker.unaccounted import UnaccountedJobs
 from jobistemer.ticker.upcoming import PATIENCE_MS, UpcomingJobs
 
+EARLY_S = 0.003
+"""How long before an instant a ticker wakes up: a wait for wake-ups may end up to two milliseconds late."""
 POLL_LIMIT = 20_000
 """How many due jobs one look lists; the next look lists the rest."""
 LATE_MINUTES = 5
@@ -61,6 +63,7 @@ class ShardTicker:
         continuity: Continuity | None = None,
     ) -> None:
         self._database = database
+        self._clock = database.clock
         database.mend, database.put_aside = mend_types, put_aside_and_log
         self._continuity = continuity or Continuity()
         self._settings = settings
@@ -210,9 +213,8 @@ class ShardTicker:
             self._chores.refresh()
             _run_apart("sweep", self._sweeper.sweep_if_due)
             _run_apart("trim", self._trimmer.trim_if_due)
-        elif (instant := self.upcoming.next_ms()) is not None and instant <= self._database.clock.now_ms():
-            # Asked again right before firing: should the server's clock have stepped back, nothing is fired early.
-            self._database.read_clock()
+        else:
+            self._sleep_until_due()
         self.process_due()
         # In a moment in which nothing is due: at the instant itself, bytes that lie ready are sent.
         self.upcoming.prepare_claims(self._database.keys)
@@ -221,6 +223,15 @@ class ShardTicker:
             self._next_poll = 0.0
         elif words:
             self.poll(full=False)
+
+    def _sleep_until_due(self) -> None:
+        """Sleep through the last milliseconds before the next instant; return at once when it is farther away."""
+        job_ms, next_ms = self.upcoming.next_ms(), self.next_ms()
+        if job_ms is not None and self._clock.seconds_until(job_ms) <= EARLY_S:
+            # Asked again right before firing: should the server's clock have stepped back, nothing is fired early.
+            self._database.read_clock()
+        if next_ms is not None and 0 < (left := self._clock.seconds_until(next_ms)) <= EARLY_S:
+            time.sleep(left)
 
     def _log_clock_leap(self, held_ms: int) -> None:
         if held_ms:
@@ -250,7 +261,7 @@ class ShardTicker:
         until_poll, instant = self._next_poll - time.monotonic(), self.next_ms()
         if instant is None:
             return max(0.0, until_poll)
-        return max(0.0, min(until_poll, (instant - self._database.clock.now_ms()) / 1000))
+        return max(0.0, min(until_poll, self._clock.seconds_until(instant) - EARLY_S))
 
     def _encode_status(self) -> bytes:
         first = self._database.clock.now_ms() // 60_000 - LATE_MINUTES

@@ -21,6 +21,9 @@ class FrozenClock:
         """All instants of the monotonic clock are this one."""
         return self._now_ms
 
+    def seconds_until(self, instant_ms: int) -> float:
+        return (instant_ms - self._now_ms) / 1000
+
     def correct(self, server_ms: float) -> None:
         """The test owns the time."""
 

@@ -1,0 +1,74 @@
+"""A ticker wakes up a few milliseconds before an instant, and sleeps the rest: it fires on the dot, and never before."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from jobistemer.store.clock import ServerClock
+from jobistemer.ticker import shard_ticker
+from tests.support.clocks import NOW
+from tests.support.lifecycle import job, register
+from tests.support.step_system import build_ticker, read_occurrences
+
+MINUTE = 60
+
+
+class Timeline:
+    """Time that passes only while a ticker waits. A wait for wake-ups ends 1.9 ms late, a sleep is exact."""
+
+    def __init__(self, database, monkeypatch):
+        self.steady, self.step_s, self.waits, self.sleeps, self.reads = 0.0, 0.0, [], [], []
+        clock = ServerClock(lambda: self.steady, lambda: NOW / 1000)
+        self.database, database.clock, database.read_clock = database, clock, self.read_clock
+        monkeypatch.setattr(shard_ticker, "time", SimpleNamespace(monotonic=lambda: self.steady, sleep=self.sleep))
+
+    def read_clock(self):
+        self.reads.append(self.steady)
+        self.database.clock.correct(NOW + (self.steady + self.step_s) * 1000)
+        return self.database.clock.now_ms()
+
+    def listen(self):
+        pass
+
+    def wait(self, seconds):
+        self.waits.append(seconds)
+        self.steady += seconds + 0.0019 * (seconds > 0)
+        return set()
+
+    def sleep(self, seconds):
+        self.sleeps.append(seconds)
+        self.steady += seconds
+
+
+@pytest.fixture
+def timeline(database, monkeypatch):
+    return Timeline(database, monkeypatch)
+
+
+def test_an_instant_is_fired_on_the_dot_though_the_wait_for_wake_ups_ends_late(database, timeline):
+    definition = job(overlap="allow")
+    register(database, definition)
+    one = build_ticker(database)
+    while not one._fired:
+        one._run_pass(timeline)
+    (fired,) = read_occurrences(database, definition)
+    assert (fired.due * 1000 - NOW, fired.late_ms) == (MINUTE * 1000, 0)
+    # It slept once, for the last milliseconds, and did not go round and round meanwhile.
+    assert timeline.sleeps == [pytest.approx(0.0011, abs=1e-6)]
+    assert min(timeline.waits) >= 0 and len(timeline.waits) < 100
+
+
+def test_a_server_clock_that_has_stepped_back_meanwhile_fires_nothing_early(database, timeline):
+    definition = job(overlap="allow")
+    register(database, definition)
+    one = build_ticker(database)
+    one._run_pass(timeline)
+    while timeline.steady < MINUTE - 0.005:
+        one._run_pass(timeline)
+    timeline.step_s = -0.4
+    while not one._fired:
+        one._run_pass(timeline)
+    (fired,) = read_occurrences(database, definition)
+    # By the time that the server had told right before, and not a millisecond before the instant by its present clock.
+    assert fired.late_ms == 0
+    assert timeline.reads[-1] == pytest.approx(MINUTE + 0.4, abs=0.003)
