@@ -16,6 +16,8 @@ from jobistemer.core.handlers.callables import find_name
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler, encode_payload
 from jobistemer.core.handlers.hooks import Hooks
+from jobistemer.core.handlers.injected import UpstreamResult
+from jobistemer.core.handlers.type_fit import can_never_fit, show_type
 from jobistemer.core.jobs.graph import find_upstream
 from jobistemer.core.jobs.job import FailureStrategy, Job, Task
 from jobistemer.core.jobs.new_job import encode_new_job
@@ -215,6 +217,7 @@ class JobDeclaration(TaskDecorator):
         traits["upstream"] = find_upstream(edges, after)
         handle, effective, origin = self._add_handler(function, handler_name, traits, options)
         try:
+            self._check_upstream_types(handle.handler)
             checked = self._check_arguments(handle.handler, payload)
         except (InvalidPayload, InvalidDefinition):
             del self._app.handlers[handler_name]
@@ -222,6 +225,19 @@ class JobDeclaration(TaskDecorator):
         self._built = None
         self._tasks.append(Task(name, handler_name, checked, after, effective, failure, origin))
         return handle
+
+    def _check_upstream_types(self, handler: Handler) -> None:
+        """Refuse a parameter that can never hold the result of the task it is named like. Raises InvalidDefinition."""
+        for parameter, injected in handler.injected.items():
+            before = self._app.handlers.get(f"{self.name}.{parameter}")
+            # A task with a context may map: its result is then that of its reducer.
+            if before is None or before.context_parameter is not None or not isinstance(injected, UpstreamResult):
+                continue
+            if can_never_fit(before.returns, injected.annotation):
+                raise InvalidDefinition(
+                    f"task {handler.name!r}: parameter {parameter!r} is annotated {show_type(injected.annotation)}, "
+                    f"and task {before.name!r}, whose result it gets, returns {show_type(before.returns)}"
+                )
 
     def _check_arguments(self, handler: Handler, payload: Mapping[str, Any]) -> msgspec.Raw:
         """Return the payload of every call of a task.

@@ -6,6 +6,7 @@
     │   ├── InvalidDefinition          a job or task that cannot be registered
     │   ├── InvalidName                a name that may not enter a key
     │   ├── InvalidPayload             a payload that does not fit the task, with the path of the field
+    │   │   └── RefusedInput               what a run is given can never fit its task: it is dead, without a retry
     │   ├── PayloadTooLarge            a payload or result above its limit
     │   ├── InvalidStep                a step that cannot be done as it is asked for
     │   │   └── StepsDiffer                the steps on record are not those that the handler asks for
@@ -61,6 +62,13 @@ class InvalidName(InvalidInput):
 
 class InvalidPayload(InvalidInput):
     """A payload that does not fit its task: the message has the path of the bad field."""
+
+
+class RefusedInput(InvalidPayload):
+    """What this run is given, or gives to others, can never fit: it ends as dead, because a retry would find the same.
+
+    Raised in a worker: for a payload, a result of an earlier task, an item of `Results`, or the reducer of `ctx.map`.
+    """
 
 
 class PayloadTooLarge(InvalidInput):

@@ -93,6 +93,11 @@ class Handler:
         return bool(self.limits or self.queue_limits)
 
     @property
+    def returns(self) -> Any:
+        """The annotation of the result, Any without one."""
+        return self._result_codec.annotation
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the arguments that a call may give."""
         return tuple(self._callable.parameters)

@@ -15,11 +15,15 @@ from jobistemer.core.runs.results import Results
 
 
 class UpstreamResult(NamedTuple):
-    """The result of the upstream task with the parameter's name. encode: makes of it what decode reads."""
+    """The result of the upstream task with the parameter's name. encode: makes of it what decode reads.
+
+    annotation: the type that it is read as.
+    """
 
     task: str
     decode: Decode
     encode: Encode
+    annotation: Any = Any
 
 
 class UpstreamResults(NamedTuple):
@@ -30,9 +34,10 @@ class UpstreamResults(NamedTuple):
 
 
 class GroupResults(NamedTuple):
-    """The results of the runs of the group that this reducer belongs to."""
+    """The results of the runs of the group that this reducer belongs to. annotation: the type of each."""
 
     decode: Decode
+    annotation: Any = Any
 
 
 class InjectedReport(NamedTuple):
@@ -63,10 +68,12 @@ def find_injected(
         if hint is Report:
             found[parameter] = InjectedReport()
         elif hint is Results or get_origin(hint) is Results:
-            decode, _ = _build_result_codec(name, parameter, (*get_args(hint), Any)[0])
-            found[parameter] = UpstreamResults(parameter, decode) if parameter in upstream else GroupResults(decode)
+            each = (*get_args(hint), Any)[0]
+            decode, _ = _build_result_codec(name, parameter, each)
+            group = GroupResults(decode, each)
+            found[parameter] = UpstreamResults(parameter, decode) if parameter in upstream else group
         elif parameter in upstream:
-            found[parameter] = UpstreamResult(parameter, *_build_result_codec(name, parameter, hint))
+            found[parameter] = UpstreamResult(parameter, *_build_result_codec(name, parameter, hint), hint)
     return found
 
 

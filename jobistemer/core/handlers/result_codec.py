@@ -98,7 +98,7 @@ def _has_hash(annotation: Any) -> bool:
 class ResultCodec:
     """The JSON of the results of one task. Raises InvalidDefinition for an annotation that no JSON gives.
 
-    may_be_none: whether None fits the annotation.
+    annotation: the type of the results, Any for a task that names none. may_be_none: whether None fits it.
     """
 
     def __init__(self, task: str, hints: Mapping[str, Any]) -> None:
@@ -107,6 +107,7 @@ class ResultCodec:
         annotation = _without_done(annotation)
         annotation = Any if annotation in (None, type(None), NoReturn, Never) else annotation
         self._is_typed = annotation is not Any
+        self.annotation = annotation
         try:
             read = _read_known_type if _has_hash(annotation) else _read_type
             self._models, self._decode, self._care, self.may_be_none = read(annotation)

@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from jobistemer.core.errors import RefusedInput
+
 T = TypeVar("T")
 
 # A stored failure begins with this byte, and no JSON does.
@@ -27,7 +29,8 @@ class Results(Generic[T]):
     """A parameter annotated `Results[T]` of a reducer, or of a task that comes after one that maps.
 
     Iteration gives the results in the order of the items, without those of failed runs. It may be done more than once,
-    and only a few hundred results are in memory at a time. `len` counts all runs of the group.
+    and only a few hundred results are in memory at a time. `len` counts all runs of the group. A result that is not of
+    type T raises RefusedInput.
     """
 
     def __init__(
@@ -46,10 +49,13 @@ class Results(Generic[T]):
             yield value
 
     def indexed(self) -> Iterator[tuple[int, T]]:
-        """Iterate over index and result of each run that succeeded."""
+        """Iterate over index and result of each run that succeeded.
+
+        Raises RefusedInput for a result that is not of type T.
+        """
         for index, stored in self._read_all():
             if not stored.startswith(_FAILED):
-                yield index, self._decode(stored)
+                yield index, self._read_result(index, stored)
 
     def failures(self) -> Iterator[ItemFailure]:
         """Iterate over the runs that did not succeed."""
@@ -60,6 +66,13 @@ class Results(Generic[T]):
     def page(self, first: int, count: int) -> list[bytes | None]:
         """Return `count` results from index `first` on, in their stored form; None for an expired result."""
         return self._read(first, count)
+
+    def _read_result(self, index: int, stored: bytes) -> T:
+        try:
+            return self._decode(stored)
+        except (msgspec.DecodeError, RecursionError) as error:
+            reason = f"result {index} of {self._total} does not fit the annotation Results[…]: {error}"
+            raise RefusedInput(reason) from None
 
     def _read_all(self) -> Iterator[tuple[int, bytes]]:
         for start in range(0, self._total, CHUNK):

@@ -14,11 +14,14 @@ from jobistemer.core.jobs.job import Job
 from jobistemer.core.runs.message import WIRE_VERSION, Delivery, Message, explain_unreadable, read_unreadable
 from jobistemer.core.runs.settle import FinalState, Outcome
 from jobistemer.core.states import AttemptState, OccurrenceState, RunState
+from jobistemer.core.unreadable import to_text
 from jobistemer.store.calls import jobs, run_ends, runs, streams
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.reading import read_number
 
+MAX_NAMES, MAX_NAME = 10, 40
+"""How many fields of an entry of another program are named, and how much of each name."""
 LATER_DELAY_MS = 5_000
 """How long a message of a later version waits before a worker is asked again."""
 
@@ -39,7 +42,8 @@ def bury_entry(
     if not fields:
         streams.forget_deleted(database, stream, entry)
         return Buried("GONE", "", "", "it was deleted while a worker had it")
-    raw, now_ms = fields.get(b"m", b""), database.clock.now_ms()
+    now_ms = database.clock.now_ms()
+    raw = fields[b"m"] if b"m" in fields else _show_fields(fields)
     message, version = read_unreadable(raw, runs.new_run_id(now_ms))
     number, crashes = read_number(fields.get(b"n")), read_number(fields.get(b"c"))
     delivery = Delivery(stream, entry, message, max(0, number), max(0, crashes))
@@ -49,12 +53,25 @@ def bury_entry(
         word = database.call(call).word
         if word != "CANCELED":
             return Buried("POSTPONED" if word == "DONE" else "GONE", message.run, message.handler, reason)
-    reason = f"its message cannot be read: {explain_unreadable(raw)}"
+    reason = _explain_entry(fields, raw, stream, entry)
     outcome = Outcome(AttemptState.FAILED, error=reason)
     over = FinalState(RunState.DEAD, OccurrenceState.FAILED, spent=True)
     ended = EndedAttempt(delivery, outcome, over, worker, 0, now_ms, "fetched", raw=raw)
     word = database.call(run_ends.end_run(database.keys, ended, over, _find_job(database, message))).word
     return Buried("GONE" if word == "STALE" else "DEAD", message.run, message.handler, reason)
+
+
+def _explain_entry(fields: Mapping[bytes, bytes], raw: bytes, stream: bytes, entry: bytes) -> str:
+    where = f"entry {to_text(entry)} of {to_text(stream)}"
+    if b"m" in fields:
+        return f"its message cannot be read ({where}): {explain_unreadable(raw)}"
+    names = ", ".join(to_text(name)[:MAX_NAME] for name in list(fields)[:MAX_NAMES])
+    return f"{where} has no message, but the fields {names}: another program has written it"
+
+
+def _show_fields(fields: Mapping[bytes, bytes]) -> bytes:
+    """Return the fields of an entry of another program as text, which no worker reads as a message."""
+    return b"\n".join(name + b"=" + value for name, value in fields.items())
 
 
 def _find_job(database: Database, message: Message) -> Job | None:

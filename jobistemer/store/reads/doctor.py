@@ -29,6 +29,10 @@ STUCK_AFTER_MS: Final = 60_000
 """After so long (ms) past its time, a job or a delayed run that no ticker has fired counts as stuck."""
 SHARD_AWAY: Final = "its jobs and runs wait until its node is back, or a replica has taken over"
 REFUSED_REMEDY: Final = "give the user of this command the rule that `jobistemer acl operator` prints"
+FOREIGN_REMEDY: Final = (
+    "nothing here reads or removes it: let that program use a prefix of its own, or give Jobistemer another namespace; "
+    "`redis-cli TYPE '{key}'` shows what it is"
+)
 MAX_SHOWN: Final = 20
 """How many findings of one kind are listed."""
 
@@ -219,4 +223,9 @@ def _check_readable(database: Database) -> Iterator[Finding]:
 
 def _check_keys(database: Database, most_keys: int) -> Iterator[Finding]:
     for key, why in find_leaked_keys(database, most_keys):
-        yield fault("keys", f"{key}: {why}", "a fault of Jobistemer, please report it with this line; DEL removes it")
+        if why:
+            remedy = "a fault of Jobistemer, please report it with this line; DEL removes it"
+            yield fault("keys", f"{key}: {why}", remedy)
+        else:
+            shown = f"{key}: another program, or a newer release, has written this key under our prefix"
+            yield warning("keys", shown, FOREIGN_REMEDY.format(key=key))

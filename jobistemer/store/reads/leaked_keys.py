@@ -1,9 +1,12 @@
-"""Find keys that nothing will ever remove. Invariant I9: every key can expire or is still in use."""
+"""Find keys that nothing will ever remove. Invariant I9: every key can expire or is still in use.
+
+A key of a kind that this release does not know is no leak: another program has written it, or a newer release.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS
 from jobistemer.core.unreadable import READ_ERRORS, explain, to_text
@@ -17,13 +20,23 @@ _JOB_KINDS: Final = ("history", "versions", "audit")
 _KNOWN_KINDS: Final = frozenset(kind for role in ROLES.values() for kind in list_key_kinds(role))
 
 
-def find_leaked_keys(database: Database, most_keys: int) -> Iterator[tuple[str, str]]:
-    """Yield the keys of a shard that would stay for ever, each with the reason; checks at most `most_keys` keys."""
+class LeakedKey(NamedTuple):
+    """A key that would stay for ever. why: what is wrong with it, empty for one of a kind that is not known here."""
+
+    key: str
+    why: str
+
+
+def find_leaked_keys(database: Database, most_keys: int) -> Iterator[LeakedKey]:
+    """Yield the keys of a shard that would stay for ever; checks at most `most_keys` keys."""
     for keys in _scan_pages(database, most_keys):
         lasting = database.read_all([("PTTL", key) for key in keys])
         for key in (key for key, left in zip(keys, lasting, strict=True) if left == -1):
-            if why := _try_explain(database, key):
-                yield key, why
+            kind, _, name = key.removeprefix(f"{database.keys.tag}:").partition(":")
+            if kind not in _KNOWN_KINDS:
+                yield LeakedKey(key, "")
+            elif why := _try_explain(database, kind, name):
+                yield LeakedKey(key, why)
 
 
 def _scan_pages(database: Database, most_keys: int) -> Iterator[list[str]]:
@@ -39,17 +52,14 @@ def _scan_pages(database: Database, most_keys: int) -> Iterator[list[str]]:
             return
 
 
-def _try_explain(database: Database, key: str) -> str:
+def _try_explain(database: Database, kind: str, name: str) -> str:
     try:
-        return _explain(database, key)
+        return _explain(database, kind, name)
     except READ_ERRORS as error:
         return f"it cannot be read: {explain(error)}"
 
 
-def _explain(database: Database, key: str) -> str:
-    kind, _, name = key.removeprefix(f"{database.keys.tag}:").partition(":")
-    if kind not in _KNOWN_KINDS:
-        return "not a key of Jobistemer's; nothing else should write into its namespace"
+def _explain(database: Database, kind: str, name: str) -> str:
     if kind in _JOB_KINDS:
         return "" if database.read("EXISTS", database.keys.job(name)) else "its job is gone, and it has no expiry"
     return _CHECKS[kind](database, name) if kind in _CHECKS else ""

@@ -14,11 +14,12 @@ log = logging.getLogger("jobistemer.worker")
 
 def log_buried(buried: Buried, stream: bytes, entry: bytes) -> None:
     """Say what has become of an entry that cannot be read; at most one line a minute for a stream."""
-    where, known = f"entry {to_text(entry)} of {to_text(stream)}", facts(run=buried.run)
+    known = facts(run=buried.run)
     cause = f"{buried.word} {to_text(stream)}"
     if buried.word == "POSTPONED":
-        text = "%s: %s; %s waits for one that can read it"
+        text, where = "%s: %s; %s waits for one that can read it", f"entry {to_text(entry)} of {to_text(stream)}"
         log_limited(log, logging.WARNING, cause, text, where, buried.reason, buried.run, extra=known)
     elif buried.word == "DEAD":
-        text = "%s: %s; %s is dead, `jobistemer dead show` has the bytes"
-        log_limited(log, logging.ERROR, cause, text, where, buried.reason, buried.run, extra=known)
+        # The reason names the entry. Those after the first of a minute are counted; each is a dead letter of its own.
+        text = "%s; %s is dead: `jobistemer dead list` names each such entry, `jobistemer dead show` has its bytes"
+        log_limited(log, logging.ERROR, cause, text, buried.reason, buried.run, extra=known)

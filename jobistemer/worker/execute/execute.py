@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.errors import InvalidPayload, InvalidStep, PayloadTooLarge, UnknownJob
+from jobistemer.core.errors import InvalidPayload, InvalidStep, PayloadTooLarge, RefusedInput, UnknownJob
 from jobistemer.core.handlers.context import AttemptInfo, Context
 from jobistemer.core.handlers.control_errors import Done, Fail, Retry, Snooze
 from jobistemer.core.handlers.handler import Handler
@@ -31,7 +31,7 @@ from jobistemer.worker.attempts.attempt import Attempt, ToolsFactory
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.fan_out import FanOut
 from jobistemer.worker.execute.finish_steps import finish_steps, finish_steps_async
-from jobistemer.worker.execute.injection import RefusedInput, needs_injection, read_injected
+from jobistemer.worker.execute.injection import needs_injection, read_injected
 
 MAX_ERROR_CHARS = 4_000
 MAX_DELAY_MS = 366 * 86_400_000

@@ -16,10 +16,12 @@ import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.checks import check_name
-from jobistemer.core.errors import Conflict, InvalidInput, InvalidPayload, JobistemerError
+from jobistemer.core.errors import Conflict, InvalidInput, InvalidPayload, JobistemerError, RefusedInput
 from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.handlers.handler import Handler, encode_payload
+from jobistemer.core.handlers.injected import GroupResults
 from jobistemer.core.handlers.suspension import UndoReached
+from jobistemer.core.handlers.type_fit import can_never_fit, show_type
 from jobistemer.core.jobs.job import FailureStrategy
 from jobistemer.core.jobs.options import Options, complete_options
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, GroupMember, Message, compose_message, to_message_fields
@@ -63,7 +65,7 @@ class FanOut:
         self._attempt.groups_made += 1
         parent = self._attempt.delivery.message
         strategy = self._choose_strategy(failure)
-        _check_reducer(self._handlers.get(reduce or ""))
+        _check_reducer(self._handlers.get(reduce or ""), self._handlers.get(name))
         reducer = self._compose_reducer(
             ids.reducer_run_id(parent.run, number), reduce or DEFAULT_REDUCER.name, strategy
         )
@@ -186,13 +188,29 @@ def _encode_item(name: str, handler: Handler | None, index: int, item: Any) -> m
         raise type(error)(f"item {index} of ctx.map: {error}") from None
 
 
-def _check_reducer(handler: Handler | None) -> None:
-    """Refuse a reducer that would end in the dead letters after all its work was done; an unknown one may be right."""
-    if handler is None:
+def _check_reducer(reducer: Handler | None, mapped: Handler | None) -> None:
+    """Refuse a reducer that would end in the dead letters after all its work was done; an unknown one may be right.
+
+    Raises RefusedInput: another attempt would name the same reducer.
+    """
+    if reducer is None:
         return
     try:
-        handler.decode(EMPTY_PAYLOAD)
+        reducer.decode(EMPTY_PAYLOAD)
     except InvalidPayload as error:
-        raise InvalidPayload(
-            f"task {handler.name!r} cannot be a reducer, which is given a parameter annotated Results[…] only: {error}"
+        raise RefusedInput(
+            f"task {reducer.name!r} cannot be a reducer, which is given a parameter annotated Results[…] only: {error}"
         ) from None
+    # A task that maps in its turn has the result of its own reducer, whatever its annotation says.
+    if mapped is not None and mapped.context_parameter is None:
+        _check_annotations(reducer, mapped)
+
+
+def _check_annotations(reducer: Handler, mapped: Handler) -> None:
+    for parameter, injected in reducer.injected.items():
+        if isinstance(injected, GroupResults) and can_never_fit(mapped.returns, injected.annotation):
+            raise RefusedInput(
+                f"task {reducer.name!r} cannot be the reducer of task {mapped.name!r}: its parameter {parameter!r} is "
+                f"annotated Results[{show_type(injected.annotation)}], and {mapped.name!r} returns "
+                f"{show_type(mapped.returns)}"
+            )

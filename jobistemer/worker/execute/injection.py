@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.errors import InvalidPayload, NotConnected
+from jobistemer.core.errors import NotConnected, RefusedInput
 from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.handlers.injected import (
     GroupResults,
@@ -33,10 +33,6 @@ MAX_WAIT_S, PAUSE_S = 60.0, 0.2
 """How long an attempt that has begun waits for a server that is away before it fails."""
 
 R = TypeVar("R")
-
-
-class RefusedInput(InvalidPayload):
-    """The input of this very run does not fit its handler: another attempt would find the same."""
 
 
 def needs_injection(attempt: Attempt) -> bool:

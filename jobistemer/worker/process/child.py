@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from jobistemer.core.errors import InvalidPayload, Misconfigured
+from jobistemer.core.errors import InvalidPayload, Misconfigured, RefusedInput
 from jobistemer.core.handlers.context import AttemptInfo, Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import Plugins
@@ -41,7 +41,6 @@ from jobistemer.worker.attempts.run_logger import ForwardingHandler
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.execute import describe_error, outcome_of_error, outcome_of_result
 from jobistemer.worker.execute.finish_steps import judge_steps, undo_steps
-from jobistemer.worker.execute.injection import RefusedInput
 from jobistemer.worker.execute.middleware import apply_middleware
 from jobistemer.worker.process.channel import Channel, ChannelClosed
 from jobistemer.worker.process.child_side import ContextProxy, FanOutProxy, WorkerConnection, remote_results

@@ -116,16 +116,27 @@ def test_a_run_that_nobody_will_ever_end_or_remove_is_named(server, client, fiel
         ("worker:bob", "no such worker is listed"),
         ("stream:lonely:5", "no worker knows of it: queue lonely is not listed"),
         ("unique:order-7", "held for ever"),
-        ("cache:x", "not a key of Jobistemer's"),
     ],
 )
 def test_an_orphaned_key_is_named_with_why_it_is_one(server, client, key, why):
-    client.set(PREFIX + key, "x") if key.startswith(("unique", "cache")) else client.hset(PREFIX + key, "x", "y")
+    client.set(PREFIX + key, "x") if key.startswith("unique") else client.hset(PREFIX + key, "x", "y")
     _, level, value, _ = only(doctor(server, code=1))
     assert level == "fault"
     assert value.startswith(f"{PREFIX}{key}: ")
     assert why in value
     assert doctor(server, "--keys", "0") == []
+
+
+@pytest.mark.parametrize("key", ["cache:x", "cache", "", "runs:run_1"])
+def test_a_key_of_another_program_is_a_warning_that_says_so_and_asks_nobody_to_report_it(server, client, key):
+    client.set(PREFIX + key, "x")
+    check, level, value, remedy = only(doctor(server, code=0))
+    assert (check, level) == ("keys", "warning")
+    assert value.startswith(f"{PREFIX}{key}: another program, or a newer release, has written this key")
+    assert f"TYPE '{PREFIX}{key}'" in remedy
+    assert "report" not in remedy
+    client.expire(PREFIX + key, 60)
+    assert doctor(server) == []
 
 
 def test_an_occurrence_that_is_not_listed_for_its_job_is_named(server, client):

@@ -322,6 +322,28 @@ class TestEntries:
         assert database.client.xlen(database.keys.stream("default:5")) == 0
         assert database.client.pttl(database.keys.run(letter.run.id)) > 0
 
+    def test_each_entry_of_another_program_is_a_dead_letter_that_names_it_and_its_fields(self, app, database, caplog):
+        stream = database.keys.stream("default:5")
+        worker = StepWorker(database, app)
+        added = [
+            database.client.xadd(stream, {"task": f"mail {number}", b"to\xff": "ann", **{f"f{each}": "" for each in range(20)}})
+            for number in range(3)
+        ]
+        worker.work()
+        letters = {letter.run.error: letter.raw for letter in list_dead([database])}
+        assert sorted(letters) == [
+            f"entry {entry.decode()} of {stream} has no message, but the fields "
+            "task, to\\xff, f0, f1, f2, f3, f4, f5, f6, f7: another program has written it"
+            for entry in added
+        ]
+        assert [letters[error].split(b"\n")[:2] for error in sorted(letters)] == [
+            [f"task=mail {number}".encode(), b"to\xff=ann"] for number in range(3)
+        ]
+        # One line for all of them, which says where the others are
+        (line,) = [each.getMessage() for each in caplog.records if "has no message" in each.getMessage()]
+        assert "`jobistemer dead list` names each such entry" in line
+        assert database.client.xlen(stream) == 0
+
     def test_a_message_of_a_later_version_goes_back_byte_by_byte_and_waits(self, app, database, clock):
         run = app.enqueue("note", {"text": "x"})
         (entry, fields), = database.client.xrange(database.keys.stream("default:5"))

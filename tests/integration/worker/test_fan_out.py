@@ -62,17 +62,62 @@ def test_a_reducer_that_needs_what_nobody_gives_is_refused_before_anything_is_ma
     def plain(results: list[int]) -> int:
         return sum(results)
 
-    @app.task(retry=NO_RETRIES)
+    @app.task
     def fan_plain(ctx: Context) -> str:
         return ctx.map("square", [1, 2], reduce=plain)
 
     run = fan_plain.enqueue()
     StepWorker(database, app).work()
     assert not app.ran
+    # At once, without a retry: the next attempt would name the same reducer
+    assert (run.state(), run.record().attempt) == ("dead", 0)
     assert record(database, run.id).error.startswith(
-        "InvalidPayload: task 'plain' cannot be a reducer, which is given a parameter annotated Results[…] only: payload "
+        "task 'plain' cannot be a reducer, which is given a parameter annotated Results[…] only: payload "
         "of task 'plain' does not fit: Object missing required field `results`"
     )
+
+
+def test_a_reducer_whose_annotation_can_never_fit_is_refused_before_anything_is_mapped(app, database):
+    @app.task
+    def join(results: Results[str]) -> str:
+        return "".join(results)
+
+    @app.task
+    def fan_texts(ctx: Context) -> str:
+        return ctx.map("square", [1, 2], reduce=join)
+
+    run = fan_texts.enqueue()
+    StepWorker(database, app).work()
+    assert not app.ran
+    assert (run.state(), run.record().attempt) == ("dead", 0)
+    assert run.record().error == (
+        "task 'join' cannot be the reducer of task 'square': its parameter 'results' is annotated Results[str], and "
+        "'square' returns int"
+    )
+
+
+def test_a_result_that_does_not_fit_the_reducer_ends_it_as_dead_without_a_retry_and_names_the_item(app, database):
+    @app.task
+    def either(n: int):
+        return n if n else "none"
+
+    @app.task
+    def add(results: Results[int]) -> int:
+        return sum(results)
+
+    @app.task
+    def fan_either(ctx: Context) -> str:
+        return ctx.map(either, [1, 2, 0], reduce=add)
+
+    run = fan_either.enqueue()
+    StepWorker(database, app).work()
+    reducer = app.run(reducer_of(run))
+    assert (reducer.state(), reducer.record().attempt) == ("dead", 0)
+    assert reducer.record().error == (
+        "result 2 of 3 does not fit the annotation Results[…]: Expected `int`, got `str`"
+    )
+    (letter,) = app.dead.page()
+    assert letter.run.id == reducer.id
 
 
 def test_the_reducer_receives_what_all_runs_returned_in_order_and_once(app, database):

@@ -57,7 +57,7 @@ def test_a_result_of_another_type_ends_the_task_and_says_which(app, database):
     nightly = app.job("0 0 1 1 *", name="nightly", retry=NO_RETRIES)
 
     @nightly.task
-    def extract() -> str:
+    def extract():
         return "text"
 
     @nightly.task(after=[extract])
@@ -153,6 +153,31 @@ def test_a_parameter_that_no_result_can_be_read_as_is_refused():
 
         @nightly.task(after=[extract])
         def load(extract: dict[float | complex, int] | set[int] | list[str]) -> None: ...
+
+
+def test_a_parameter_that_can_never_hold_the_result_of_its_task_is_refused_and_leaves_no_trace():
+    app = Jobistemer("fake://given")
+    nightly = app.job("0 0 1 1 *", name="nightly")
+
+    @nightly.task
+    def extract() -> list[str]:
+        return []
+
+    @nightly.task(after=[extract])
+    def count(extract: list[str]) -> int:
+        return len(extract)
+
+    said = (
+        r"task 'nightly.load': parameter 'extract' is annotated dict\[str, int\], and task 'nightly.extract', whose result "
+        r"it gets, returns list\[str\]"
+    )
+    with pytest.raises(InvalidDefinition, match=said):
+
+        @nightly.task(after=[count])
+        def load(extract: dict[str, int], count: float) -> None: ...
+
+    assert [task.name for task in app.jobs()[0].tasks] == ["extract", "count"]
+    assert "nightly.load" not in app.handlers
 
 
 @pytest.mark.parametrize(
