@@ -233,10 +233,11 @@ class JobDeclaration(TaskDecorator):
             # A task with a context may map: its result is then that of its reducer.
             if before is None or before.context_parameter is not None or not isinstance(injected, UpstreamResult):
                 continue
-            if can_never_fit(before.returns, injected.annotation):
+            returned = before.result_codec.annotation
+            if can_never_fit(returned, injected.annotation):
                 raise InvalidDefinition(
                     f"task {handler.name!r}: parameter {parameter!r} is annotated {show_type(injected.annotation)}, "
-                    f"and task {before.name!r}, whose result it gets, returns {show_type(before.returns)}"
+                    f"and task {before.name!r}, whose result it gets, returns {show_type(returned)}"
                 )
 
     def _check_arguments(self, handler: Handler, payload: Mapping[str, Any]) -> msgspec.Raw:

@@ -83,19 +83,14 @@ class Handler:
         self._models, self._decoder, self._cares = read_parameters(name, function, given, hints)
         self._deep = {name for name, care in self._cares.items() if care.deep}
         check_keys(f"task {name!r}", self.limits, [each.name for each in given])
-        self._result_codec = ResultCodec(name, hints)
-        self.may_return_none = self._result_codec.may_be_none
+        self.result_codec = ResultCodec(name, hints)
+        self.may_return_none = self.result_codec.may_be_none
         """Whether None fits the annotated result; a worker asks for each run that returned nothing."""
 
     @property
     def is_limited(self) -> bool:
         """Return whether its calls may count under a limit."""
         return bool(self.limits or self.queue_limits)
-
-    @property
-    def returns(self) -> Any:
-        """The annotation of the result, Any without one."""
-        return self._result_codec.annotation
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -202,11 +197,11 @@ class Handler:
 
         Raises InvalidPayload with the path of what does not fit or has no form in JSON, or PayloadTooLarge.
         """
-        return self._result_codec.encode(value, self.sizes.result_bytes)
+        return self.result_codec.encode(value, self.sizes.result_bytes)
 
     def decode_result(self, result: bytes) -> Any:
         """Decode a stored result as the annotated type. Raises InvalidPayload with the path of what does not fit."""
-        return self._result_codec.decode(result)
+        return self.result_codec.decode(result)
 
 
 def encode_payload(name: str, arguments: Mapping[str, Any], most: int = DEFAULT_BYTES) -> msgspec.Raw:

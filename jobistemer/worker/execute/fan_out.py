@@ -208,9 +208,9 @@ def _check_reducer(reducer: Handler | None, mapped: Handler | None) -> None:
 
 def _check_annotations(reducer: Handler, mapped: Handler) -> None:
     for parameter, injected in reducer.injected.items():
-        if isinstance(injected, GroupResults) and can_never_fit(mapped.returns, injected.annotation):
+        if isinstance(injected, GroupResults) and can_never_fit(mapped.result_codec.annotation, injected.annotation):
             raise RefusedInput(
                 f"task {reducer.name!r} cannot be the reducer of task {mapped.name!r}: its parameter {parameter!r} is "
                 f"annotated Results[{show_type(injected.annotation)}], and {mapped.name!r} returns "
-                f"{show_type(mapped.returns)}"
+                f"{show_type(mapped.result_codec.annotation)}"
             )
