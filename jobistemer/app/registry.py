@@ -12,6 +12,7 @@ from jobistemer.app.handles import TaskHandle
 from jobistemer.app.job_declaration import JobDeclaration, split_task_options
 from jobistemer.app.lifetime import Lifetime
 from jobistemer.app.producer import Producer
+from jobistemer.app.relays import Relay
 from jobistemer.app.request import Request, build_request
 from jobistemer.app.worker_resources import WorkerResources
 from jobistemer.core.checks import check_name, show
@@ -49,6 +50,8 @@ class Registry(Lifetime, WorkerResources):
         # Queues that no task names and calls go to; workers of this app serve them by default.
         self.further_queues: set[str] = set()
         self.producer = Producer(namespace, self.handlers, defaults, self.hooks, sizes)
+        # By the names of their jobs.
+        self.relays: dict[str, Relay] = {}
         self._levels: dict[str, list[tuple[str, Options]]] = {}
 
     @overload

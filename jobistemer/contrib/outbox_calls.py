@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from jobistemer.app import Jobistemer, TaskHandle
+from jobistemer.app.relays import Relay
 from jobistemer.app.request import Debounce, Request, Throttle, Timing, Unique, build_request, new_run_id
 from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, JobistemerError, NotConnected, QueueClosed
@@ -73,6 +74,15 @@ class LockedRows(Protocol):
         ...
 
 
+class _Stored:
+    """How many calls this process has written into rows."""
+
+    calls = 0
+
+
+_stored = _Stored()
+
+
 def build_call(task: TaskHandle[..., Any] | Request | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
     """Return the call of a task with the id of its run. A task that is known by name takes keyword arguments.
 
@@ -109,6 +119,7 @@ def encode_call(request: Request) -> str:
         request.metadata,
         request.headers,
     )
+    _stored.calls += 1
     return msgspec.json.encode(stored).decode()
 
 
@@ -172,6 +183,7 @@ def declare_relay(app: Jobistemer, relay: Callable[[], int], name: str, every: f
         return sent
 
     app.job(timedelta(seconds=every), name=name, overlap="skip", recovery="mark_as_missed", retry=0)(run)
+    app.relays[name] = Relay(relay, lambda: _stored.calls)
 
 
 def _send_alone(app: Jobistemer, rows: LockedRows, row: int, call: Request) -> bool:

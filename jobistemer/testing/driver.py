@@ -19,6 +19,7 @@ from jobistemer.store.sleeper import Sleeper
 from jobistemer.testing.calls import PERFORM_QUEUE, CallLog
 from jobistemer.testing.clock import ManualClock
 from jobistemer.testing.failures import FailedAttempt, aborts_test, build_handler_failed
+from jobistemer.testing.relay_steps import RelaySteps
 from jobistemer.testing.system import System
 from jobistemer.testing.times import format_instant, to_datetime
 from jobistemer.worker.attempts.attempt import Attempt
@@ -35,6 +36,7 @@ class Driver(Sleeper):
         self._calls = calls
         self._system: System | None = None
         self._declared = 0
+        self._relays = RelaySteps(app)
         self._result: Any = None
         self._last_failure: FailedAttempt | None = None
 
@@ -64,7 +66,7 @@ class Driver(Sleeper):
         """Yield the attempts that can run at this instant. Raises HandlerFailed after them when one has failed."""
         __tracebackhide__ = True
         system, failures = self.get_system(), []
-        for attempt in system.run_until_idle():
+        for attempt in self._relays.iter_attempts(system):
             yield attempt
             self._calls.record_executed(attempt.delivery.message)
             exception = system.worker.executor.exception

@@ -22,6 +22,7 @@ from jobistemer import (
 )
 from jobistemer.contrib.outbox import Outbox
 from jobistemer.contrib.outbox_calls import BATCH, NEVER_MS
+from jobistemer.testing import under_test
 from tests.support.apps import drain_queues, empty_app
 
 
@@ -180,6 +181,37 @@ def test_what_cannot_be_a_call_is_refused_where_it_is_stored(app, engine, outbox
         Outbox(app, "sqlite://", job="second")
     with pytest.raises(InvalidDefinition, match="outbox-relay"):
         Outbox(app, engine)
+
+
+def test_under_test_the_steps_send_what_was_stored_and_the_relay_has_no_instants(app, engine, outbox):
+    @app.task
+    def order(number: int) -> None:
+        with engine.begin() as connection:
+            outbox.enqueue(connection, app.send, to=f"order {number}")
+
+    with under_test(app) as jobs:
+        with engine.begin() as connection:
+            run = outbox.enqueue(connection, app.send, "a")
+        jobs.refute_enqueued(app.send)
+        order.enqueue(7)
+        # What the handler stores on the way is sent in the same step
+        assert jobs.run_until_idle() == 3
+        assert app.sent == ["a", "order 7"]
+        assert run.result() == "a × 1"
+        # A century of seconds would take days
+        assert jobs.advance(days=36_500) == 0
+    assert "outbox-relay" in app.declarations
+
+
+def test_under_test_an_outbox_that_is_not_used_needs_no_table(app, engine):
+    Outbox(app, engine)
+
+    @app.job("0 2 * * *")
+    def nightly() -> None: ...
+
+    with under_test(app) as jobs:
+        jobs.advance(days=1)
+        jobs.assert_occurred(nightly)
 
 
 def test_defaults_of_the_app_apply_when_the_call_is_sent(server_url, engine):
