@@ -6,6 +6,8 @@ an import of anything in `jobistemer` imports the package first.
     python -m jobistemer_start worker|ticker|dashboard …
 """
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -37,8 +39,13 @@ def start_command() -> None:
     """Run `jobistemer`."""
     if sys.argv[1:2] and sys.argv[1] in _PROCESSES_OF_ROOT:
         _end_on_signals(f"jobistemer {sys.argv[1]}")
+    # The collections of an interpreter that ends look for garbage in all that goes anyway: a fifth of a deployment.
+    atexit.register(gc.freeze)
+    gc.disable()
     from jobistemer.cli import main  # noqa: PLC0415 - after the signals, as this module says
 
+    gc.freeze()
+    gc.enable()
     main(prog_name="jobistemer")
 
 
