@@ -18,7 +18,7 @@ import redis
 import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
-from redis.event import AfterConnectionReleasedEvent
+from redis.event import AfterConnectionReleasedEvent, AsyncAfterConnectionReleasedEvent
 from redis.exceptions import MaxConnectionsError
 
 from jobistemer.store.server.bounded_connection import BOUNDED
@@ -252,6 +252,33 @@ class AsyncWaitingPool(_AsyncWaiting, redis.asyncio.ConnectionPool):
 
     def __init__(self, connection_class: type = redis.asyncio.Connection, **options: Any) -> None:
         super().__init__(connection_class=PACKED[connection_class], **options)
+
+    async def pop_idle(self: Any) -> Any:
+        """Return an idle connection that is in order, as that of `WaitingPool` does; nothing is waited for."""
+        if not self._available_connections:
+            return None
+        connection = self.get_available_connection()
+        try:
+            if connection.is_connected and not await connection.can_read():
+                return connection
+        except (redis.ConnectionError, redis.TimeoutError, OSError):
+            await connection.disconnect(nowait=True)
+        # Closed by the server, or never connected: `get_connection` connects it.
+        await self.push_idle(connection)
+        return None
+
+    async def push_idle(self: Any, connection: Any) -> None:
+        """Take a connection of `pop_idle` back, as `release` does."""
+        self._in_use_connections.remove(connection)
+        # A server that moves tells its clients to connect anew.
+        if connection.should_reconnect():
+            await connection.disconnect(nowait=True)
+        self._available_connections.append(connection)
+        # Credentials that have changed meanwhile are sent by a listener of this event.
+        await self._event_dispatcher.dispatch_async(AsyncAfterConnectionReleasedEvent(connection))
+        if self._queue:
+            self._note_answer(connection)
+            self._wake_next()
 
 
 class AsyncWaitingSentinelPool(_AsyncWaiting, redis.asyncio.sentinel.SentinelConnectionPool):

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from jobistemer.store.server.cluster_client import AsyncSlotClient
 from jobistemer.store.server.deadline import seconds_left, until_deadline
+from jobistemer.store.server.direct_execute import direct_execute_async
 
 BATCH: Final = 500
 """How many commands go to the server in one round trip."""
@@ -28,6 +29,7 @@ class SharedCalls:
 
     def __init__(self, client: Any) -> None:
         self.client = client
+        self._execute_script = direct_execute_async(client) or client.execute_command
         self._asked: list[Asked] = []
         self._alone = 0
         self._sender: asyncio.Task[None] | None = None
@@ -38,9 +40,10 @@ class SharedCalls:
             return await until_deadline(self._ask_with_others(command))
         self._alone += 1
         try:
+            execute = self._execute_script if command[0] == "EVALSHA" else self.client.execute_command
             if seconds_left() == inf:
-                return await self.client.execute_command(*command)
-            return await until_deadline(self.client.execute_command(*command))
+                return await execute(*command)
+            return await until_deadline(execute(*command))
         finally:
             self._alone -= 1
 
