@@ -15,8 +15,10 @@ GIVES
 ]]
 local function record_success(run, attempt, worker, retention_ms, number, started_at, ended_at, result)
   -- pcall: it is acknowledged by now, and a key of the wrong type may neither lose this run nor hold up another one.
-  local written = redis.pcall('HSET', run, 'state', 'succeeded', 'attempt', number, 'ended_at', ended_at)
+  local written = redis.pcall('HSET', run, 'state', 'succeeded', 'ended_at', ended_at)
   if not tonumber(written) then return written end
+  -- A record without a number is that of a first attempt, as those of nearly all runs are.
+  if number ~= '0' then redis.call('HSET', run, 'attempt', number) end
   if result ~= '' then redis.call('HSET', run, 'result', result) end
   redis.call('HSET', attempt, 'state', 'succeeded', 'number', number, 'worker', worker,
     'started_at', started_at, 'ended_at', ended_at)

@@ -38,8 +38,10 @@ for i = 1, runs do
   local run, number, started_at, ended_at, result, task = next_keys(1), next_args(5)
   local mine = all or owns_entry(stream, entries[i], attempts[i], worker, ended_at)
   -- pcall: it is acknowledged by now, and a key of the wrong type may neither lose this run nor hold up another one.
-  local written = mine and redis.pcall('HSET', run, 'state', 'succeeded', 'attempt', number, 'ended_at', ended_at)
+  local written = mine and redis.pcall('HSET', run, 'state', 'succeeded', 'ended_at', ended_at)
   if tonumber(written) then
+    -- A record without a number is that of a first attempt, as those of nearly all runs are.
+    if number ~= '0' then redis.call('HSET', run, 'attempt', number) end
     if result ~= '' then redis.call('HSET', run, 'result', result) end
     redis.call('HSET', attempts[i], 'state', 'succeeded', 'number', number, 'worker', worker,
       'started_at', started_at, 'ended_at', ended_at)

@@ -153,7 +153,10 @@ def _attempt_fields(ended: EndedAttempt) -> list[Any]:
 
 def _run_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
     outcome = ended.outcome
-    fields = ["state", over.state, "attempt", ended.delivery.attempt, "ended_at", ended.ended_at]
+    fields = ["state", over.state, "ended_at", ended.ended_at]
+    if ended.delivery.attempt:
+        # A record without a number is that of a first attempt, as those of nearly all runs are.
+        fields += ["attempt", ended.delivery.attempt]
     if outcome.result:
         fields += ["result", outcome.result]
     if error := _find_error(ended):

@@ -33,7 +33,6 @@ def test_a_success_is_recorded_with_its_result_and_leaves_the_stream(database):
             "handler": "greet",
             "place": "default:5",
             "entry": delivery.entry.decode(),
-            "attempt": "0",
             "ended_at": str(NOW + 1000),
             "result": "42",
         },
@@ -204,5 +203,5 @@ def test_an_outcome_is_recorded_though_the_run_hash_was_deleted(database):
     delivery = fetch_one(database)
     database.client.delete(database.keys.run("run_1"))
     assert database.call(run_ends.record_end(database.keys, build_ended(delivery), None)) == Reply("DONE", [])
-    assert records(database)["run:run_1"] == {"state": "succeeded", "attempt": "0", "ended_at": str(NOW + 1000)}
+    assert records(database)["run:run_1"] == {"state": "succeeded", "ended_at": str(NOW + 1000)}
     assert find_leaks(database) == {}

@@ -1,9 +1,12 @@
+import msgspec
 import pytest
 
 from jobistemer.core import ids
 from jobistemer.core.errors import ServerRefused
 from jobistemer.core.runs.message import Delivery, GroupMember
 from jobistemer.store.calls import bulk_commit, runs
+from jobistemer.store.calls.durable.steps import mark_durable
+from jobistemer.store.reads.records import find_run
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.lifecycle import build_ended, enqueue, fetch, fetch_one, finish, message
@@ -35,6 +38,25 @@ def test_each_run_is_recorded_exactly_as_the_script_for_one_would(database):
     assert at_once == one_by_one
     assert ttl_ms(database, "run:run_1") == ttl_ms(database, f"attempt:{ids.attempt_id('run_1', 0)}") == DAY
     assert find_leaks(database) == {}
+
+
+def test_the_record_of_a_first_attempt_goes_without_its_number_and_reads_as_before(database):
+    enqueue(database, "run_1")
+    enqueue(database, "run_2")
+    first, later = fetch(database)
+    # Only runs with steps are bundled after their first attempt.
+    later = msgspec.structs.replace(later, attempt=2, message=mark_durable(later.message))
+    finish_all(database, build_ended(first))
+    finish_all(database, build_ended(later))
+
+    state = records(database)
+    assert "attempt" not in state["run:run_1"]
+    assert state["run:run_2"]["attempt"] == "2"
+    # Their ids are not those of calls, which say when these were enqueued.
+    for run, attempt in (("run_1", 0), ("run_2", 2)):
+        database.client.hset(database.keys.run(run), "enqueued_at", NOW)
+        found = find_run(database, run)
+        assert (found.attempt, found.attempts) == (attempt, attempt + 1)
 
 
 def test_a_hundred_runs_leave_the_stream_in_one_call(database):
@@ -118,7 +140,7 @@ def test_a_run_whose_key_has_the_wrong_type_stays_in_flight_and_its_neighbours_a
     database.client.delete(database.keys.run("run_1"))
     assert finish_all(database, *over) == Reply("DONE", [])
     state = records(database)
-    assert state["run:run_1"] == {"state": "succeeded", "attempt": "0", "ended_at": str(NOW + 1000), "result": "42"}
+    assert state["run:run_1"] == {"state": "succeeded", "ended_at": str(NOW + 1000), "result": "42"}
     assert state["stream:default:5"] == Stream({}, {})
     assert find_leaks(database) == {}
 

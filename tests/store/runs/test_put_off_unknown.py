@@ -18,7 +18,12 @@ def test_a_run_comes_back_later_and_is_listed_for_the_next_worker(database):
     state = records(database)
     assert state["delayed"] == state["unknown"] == {"default:5:run_1": NOW + LONGEST_DELAY_MS}
     found = state["run:run_1"]
-    assert (found["state"], found["entry"], found["attempt"], found["note"]) == ("scheduled", "", "0", "no worker knows it")
+    assert (found["state"], found["entry"], found["attempt"], found["note"]) == (
+        "scheduled",
+        "",
+        "0",
+        "no worker knows it",
+    )
     assert "stream:default:5" not in state or not state["stream:default:5"].entries
     assert "unknown" not in find_leaks(database)
 

@@ -51,7 +51,9 @@ def test_the_new_message_says_what_it_replays_and_keeps_what_was_asked_for(datab
 
 def test_a_task_of_an_occurrence_is_replayed_outside_of_it_because_that_has_ended(letter):
     slot = TaskRef("occ_1", "job_1", 3, 1_800_000_000, "send")
-    message = dead_letters.build_replay(type(letter.message)(run="run_1", handler="h", enqueued_at=NOW, task_ref=slot), "run_2", LATER)
+    message = dead_letters.build_replay(
+        type(letter.message)(run="run_1", handler="h", enqueued_at=NOW, task_ref=slot), "run_2", LATER
+    )
     assert message.task_ref is None
     assert message.metadata == {"replay_of": "run_1", "job": "job_1", "occurrence": "occ_1"}
 

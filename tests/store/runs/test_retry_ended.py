@@ -36,7 +36,13 @@ def test_the_work_of_a_run_that_ended_without_success_waits_again_and_the_two_na
     linked = {"note": "retried as run_2", "retried_as": "run_2"}
     assert records(database) == before | {
         "run:run_1": before["run:run_1"] | linked,
-        "run:run_2": {"state": "pending", "handler": "greet", "place": "default:5", "entry": entry, "retry_of": "run_1"},
+        "run:run_2": {
+            "state": "pending",
+            "handler": "greet",
+            "place": "default:5",
+            "entry": entry,
+            "retry_of": "run_1",
+        },
         "stream:default:5": Stream({entry: {"m": again, "n": "0", "c": "0"}}, {}),
     }
 
