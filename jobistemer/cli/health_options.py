@@ -13,7 +13,7 @@ import click
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.reads.metrics import Measure
-from jobistemer.runtime.http_endpoint import LOOPBACK, Page, health_response, serve, serve_at_socket
+from jobistemer.runtime.http_pages import LOOPBACK, Page, health_response
 from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.process import METRICS_OFF
 from jobistemer.runtime.supervised_health import SupervisedHealth
@@ -114,6 +114,8 @@ def serve_health(source: HealthSource, namespace: Namespace, options: HealthOpti
         cluster_sources = [Gauges(namespace).measures] if options.metrics == CLUSTER else []
         pages["/metrics"] = _build_metrics_page([source.measures, *cluster_sources])
     if options.health_socket is not None:
+        from jobistemer.runtime.http_endpoint import serve_at_socket  # noqa: PLC0415 - see below
+
         serve_at_socket(pages, options.health_socket)
     else:
         _serve_pages(pages, options)
@@ -166,4 +168,7 @@ def _build_metrics_page(sources: list[MeasureSource]) -> Page:
 
 def _serve_pages(pages: Mapping[str, Page], options: HealthOptions) -> None:
     if options.health_port is not None:
+        # A process without an endpoint does without http.server and all that it imports: half a megabyte.
+        from jobistemer.runtime.http_endpoint import serve  # noqa: PLC0415 - see above
+
         log.info("health endpoint: %s", serve(pages, options.health_host, options.health_port))

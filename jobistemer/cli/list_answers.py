@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from rich.text import Text
 
 from jobistemer.core.text import pluralize
-from jobistemer.terminal import tables
 
 
 class ListAnswer(msgspec.Struct, frozen=True):
@@ -39,7 +37,7 @@ class ListAnswer(msgspec.Struct, frozen=True):
         numbers = {"total": self.total, "total_is_exact": self.is_exact, "next": self.next}
         return {f"{self.noun}s".replace(" ", "_"): self.rows, **self.besides, **numbers}
 
-    def describe(self) -> Text:
+    def describe(self) -> str:
         """Return the line below the table: how many there are, which of them are shown, and how to go on."""
         least = "" if self.is_exact else "≥ "
         shown, last = len(self.rows), self.offset + len(self.rows)
@@ -51,7 +49,7 @@ class ListAnswer(msgspec.Struct, frozen=True):
             line = f"{self.offset + 1:,}–{last:,} of {least}{pluralize(self.total, self.noun)}"
         if self.next:
             line += "; go on with " + " ".join(f"--{name} {value}" for name, value in self.next.items())
-        return tables.cell(line + (f"; {self.hint}" if self.hint else ""))
+        return line + (f"; {self.hint}" if self.hint else "")
 
 
 def list_all(noun: str, rows: Sequence[Any], **besides: Any) -> ListAnswer:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 import msgspec
-from rich.console import RenderableType
 
 from jobistemer.app.loading import open_namespace
 from jobistemer.cli.json_answers import encode_json
@@ -18,7 +17,9 @@ from jobistemer.core.errors import InvalidInput, JobistemerError, Misconfigured
 from jobistemer.core.safe_text import clean_text
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.urls import check_url
-from jobistemer.terminal.tables import print_renderable, stack
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,11 +45,20 @@ class Session:
         if self.as_json:
             print_json(value)
         else:
+            # Workers and tickers share options with the commands, and do without tables: two megabytes.
+            from jobistemer.terminal.tables import print_renderable  # noqa: PLC0415 - as above
+
             print_renderable(render())
 
     def print_list(self, answer: ListAnswer, render: Callable[[], RenderableType]) -> None:
         """Print a part of a list: as JSON, or as the table that `render` returns, with a line about its numbers."""
-        self.print_answer(answer.to_json(), lambda: stack(render(), *([answer.describe()] if answer.is_told else [])))
+
+        def render_all() -> RenderableType:
+            from jobistemer.terminal.tables import cell, stack  # noqa: PLC0415 - see `print_answer`
+
+            return stack(render(), *([cell(answer.describe())] if answer.is_told else []))
+
+        self.print_answer(answer.to_json(), render_all)
 
 
 def print_json(value: Any) -> None:

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector as BaseCollector
 
 from jobistemer.core.reads.metrics import BUCKET_BOUNDS_S, Histogram, Measure
-from jobistemer.runtime.http_endpoint import Page, Response
+from jobistemer.runtime.http_pages import Page, Response
 
 PREFIX = "jobistemer_"
 

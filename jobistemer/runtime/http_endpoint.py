@@ -12,18 +12,18 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from jobistemer.core.errors import Misconfigured
+from jobistemer.runtime.http_pages import TEXT, Page, Response
 from jobistemer.runtime.repeat import start_thread
 
-LOOPBACK = "127.0.0.1"
 TIMEOUT_S = 2.0
 """Seconds that client and server wait for each other, for the whole request and for the whole answer."""
 MAX_AT_ONCE = 50
@@ -32,27 +32,8 @@ DROP_S = 0.5
 """Seconds in which a client that was dropped has left its place."""
 POLL_S = 3600.0
 """Seconds between two checks for a shutdown, which never comes: the endpoint ends with its process."""
-TEXT = "text/plain; charset=utf-8"
 
 log = logging.getLogger("jobistemer")
-
-
-class Response(NamedTuple):
-    """The answer of a page."""
-
-    status: int
-    body: bytes
-    content_type: str = TEXT
-
-
-Page = Callable[[], Response]
-
-
-def health_response(reasons: list[str]) -> Response:
-    """Return 200 when there are no reasons against it, else 503 with one reason in each line."""
-    if not reasons:
-        return Response(200, b"ok\n")
-    return Response(503, "".join(f"{reason}\n" for reason in reasons).encode("utf-8", "backslashreplace"))
 
 
 def serve(pages: Mapping[str, Page], host: str, port: int) -> str:

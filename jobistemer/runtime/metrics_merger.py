@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from jobistemer.runtime.http_endpoint import Response
+from jobistemer.runtime.http_pages import Response
 
 
 class _MergedPages(Collector):

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from jobistemer.runtime.http_endpoint import LOOPBACK
+from jobistemer.runtime.http_pages import LOOPBACK
 from jobistemer.runtime.logging import FORMATS, LEVELS, RunTracebacks, set_up_logging
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.runtime.shutdown import Shutdown

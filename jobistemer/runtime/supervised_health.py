@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.runtime.http_endpoint import Page, Response, fetch_page, health_response
+from jobistemer.runtime.http_pages import Page, Response, health_response
 from jobistemer.runtime.liveness import Liveness
 
 MAX_AT_ONCE = 32
@@ -64,6 +64,8 @@ class SupervisedHealth:
 
 
 def _try_fetch(path: Path, page: str) -> Response | OSError:
+    from jobistemer.runtime.http_endpoint import fetch_page  # noqa: PLC0415 - as in `cli.health_options`
+
     try:
         return fetch_page(path, page)
     except OSError as error:

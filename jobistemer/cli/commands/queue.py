@@ -123,7 +123,7 @@ def _queues_table(answer: ListAnswer) -> RenderableType:
         for each in answer.rows
     ]
     heads = ("queue", "waiting", "in flight", "delayed", "state", "waiting by priority", "waiting for limits")
-    return tables.stack(tables.table(heads, rows), answer.describe())
+    return tables.stack(tables.table(heads, rows), tables.cell(answer.describe()))
 
 
 def _state(queue: QueueSummary) -> str:

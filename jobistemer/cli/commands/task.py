@@ -36,7 +36,7 @@ def list_command(*, app: str | None, url: str | None, namespace: str | None, as_
     if as_json:
         print_json(answer.to_json())
     else:
-        tables.print_renderable(tables.stack(_table(found), *([answer.describe()] if found else [])))
+        tables.print_renderable(tables.stack(_table(found), *([tables.cell(answer.describe())] if found else [])))
 
 
 def _describe(handler: Handler) -> dict[str, object]:

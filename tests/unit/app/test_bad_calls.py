@@ -55,7 +55,9 @@ def test_a_call_that_cannot_be_made_is_refused_with_the_value(said: dict[str, An
 
 
 def test_an_option_with_a_typing_error_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(InvalidInput, match=r"has no option dellay; did you mean delay\? known are at, .*debounce, delay, "):
+    with pytest.raises(
+        InvalidInput, match=r"has no option dellay; did you mean delay\? known are at, .*debounce, delay, "
+    ):
         build_request("send", {}, dellay=5)
     with pytest.raises(InvalidInput, match=r"has no option retention; did you mean retention_s\? known are at, "):
         build_request("send", {}, retention=5)
@@ -121,7 +123,9 @@ def test_a_queue_that_is_limited_by_nothing_is_refused(app: Jobistemer) -> None:
 
 
 def test_effective_options_know_the_options_of_a_call(app: Jobistemer) -> None:
-    with pytest.raises(InvalidInput, match=r"a call of task 'send' has no option dellay; did you mean delay\? known are at, "):
+    with pytest.raises(
+        InvalidInput, match=r"a call of task 'send' has no option dellay; did you mean delay\? known are at, "
+    ):
         app.effective_options("send", dellay=5)
     assert app.effective_options("send", timeout=5)["timeout_s"].value == 5.0
     assert app.effective_options("send", max_retries=2)["retry"].value == Exponential(max_retries=2)

@@ -38,7 +38,10 @@ REPORT = BenchReport(
     server=SERVER,
     warnings=["the server is not on this machine: its network is in every figure"],
     throughput=[Throughput("drain, plain", 90_000, 45_678, worker_us=9.25, server_us=None)],
-    delays=[summarize_lateness("latency, idle", 3, [0.5, 0.25]), summarize_lateness("100 jobs due every second", 400, [])],
+    delays=[
+        summarize_lateness("latency, idle", 3, [0.5, 0.25]),
+        summarize_lateness("100 jobs due every second", 400, []),
+    ],
 )
 
 
@@ -70,8 +73,14 @@ def info(user=0.0, system=0.0, **more):
 def test_percentiles_are_of_the_events_seen_and_missing_events_show():
     found = summarize_lateness("late", 101, [float(ms) for ms in range(100, 0, -1)], server_us=1.5)
     assert msgspec.structs.asdict(found) == {
-        "work": "late", "expected": 101, "seen": 100, "p50_ms": 51.0, "p99_ms": 100.0, "max_ms": 100.0,
-        "ticker_us": None, "server_us": 1.5,
+        "work": "late",
+        "expected": 101,
+        "seen": 100,
+        "p50_ms": 51.0,
+        "p99_ms": 100.0,
+        "max_ms": 100.0,
+        "ticker_us": None,
+        "server_us": 1.5,
     }
     assert summarize_lateness("late", 5, []).p50_ms is None
 

@@ -21,7 +21,10 @@ def test_one_rule_is_printed_as_one_line_for_a_shell(cli):
 
 def test_several_roles_are_printed_as_one_rule(cli):
     found = json.loads(cli("acl", "producer", "operator", "--json").stdout)
-    assert found == {"roles": ["producer", "operator"], "rule": " ".join(build_rule(["producer", "operator"], "jobistemer"))}
+    assert found == {
+        "roles": ["producer", "operator"],
+        "rule": " ".join(build_rule(["producer", "operator"], "jobistemer")),
+    }
 
 
 def test_a_role_that_there_is_not_is_wrong_usage(cli):

@@ -50,7 +50,10 @@ def test_an_occurrence_is_replayed(cli, app, shard):
     finish(shard, build_ended(fetch_one(shard)), find_job(shard, "nightly").job)
     new = told(cli("occurrence", "replay", old, "--json"))
     assert new["replay_of"] == old
-    assert {each["id"] for each in told(cli("job", "history", "nightly", "--json"))["occurrences"]} == {old, new["occurrence"]}
+    assert {each["id"] for each in told(cli("job", "history", "nightly", "--json"))["occurrences"]} == {
+        old,
+        new["occurrence"],
+    }
 
 
 def test_an_audit_without_findings_says_how_much_it_looked_at(cli, app):
@@ -66,8 +69,14 @@ def test_an_audit_names_a_row_that_was_deleted_and_fails(cli, app, shard):
     # As if it had been registered an hour ago and everything since had been decided.
     since = int(shard.client.hget(keys.versions(job.id), "1:after")) - 3600
     shard.client.hset(keys.versions(job.id), "1:after", since)
-    result = cli("audit", "pulse", "--from", datetime.fromtimestamp(since + 1, UTC).isoformat(),
-                 "--to", datetime.fromtimestamp(since + 2, UTC).isoformat())
+    result = cli(
+        "audit",
+        "pulse",
+        "--from",
+        datetime.fromtimestamp(since + 1, UTC).isoformat(),
+        "--to",
+        datetime.fromtimestamp(since + 2, UTC).isoformat(),
+    )
     assert result.exit_code == 1
     assert result.stdout.count("hole") == 2
     assert "1 job, 2 due instants, 2 findings" in result.stdout

@@ -106,7 +106,9 @@ def test_letters_are_searched_by_their_summaries_also_on_several_shards(url):
             finish(shard, build_ended(delivery, "failed", error="OSError: gone"))
     found, all_seen = app.dead.search("greet", "GONE")
     assert (sorted(each.id for each in found), all_seen) == (sorted(runs), True)
-    assert {(each.task, each.queue, each.state, each.note, each.attempts) for each in found} == {("greet", "default", "dead", "OSError: gone", 1)}
+    assert {(each.task, each.queue, each.state, each.note, each.attempts) for each in found} == {
+        ("greet", "default", "dead", "OSError: gone", 1)
+    }
     assert [each.id for each in found] == [each.run.id for each in app.dead.page()]
     assert app.dead.search(most=5)[1] is False
     assert len(app.dead.search(most=5)[0]) == 5
@@ -122,8 +124,14 @@ def test_a_letter_is_replayed_with_another_payload(cli, dead, shard):
 
 def test_the_list_shows_beforehand_which_letters_are_chosen(cli, dead):
     first, second, _ = dead("OSError: gone"), dead("OSError: gone too"), dead("ValueError: no")
-    assert [each["run"]["id"] for each in told(cli("dead", "list", "--error", "gone", "--json"))["dead_letters"]] == [first, second]
-    assert told(cli("dead", "list", "--error", "gone", "--offset", "1", "--json"))["dead_letters"][0]["run"]["id"] == second
+    assert [each["run"]["id"] for each in told(cli("dead", "list", "--error", "gone", "--json"))["dead_letters"]] == [
+        first,
+        second,
+    ]
+    assert (
+        told(cli("dead", "list", "--error", "gone", "--offset", "1", "--json"))["dead_letters"][0]["run"]["id"]
+        == second
+    )
     assert cli("dead", "list", "--handler", "other").stdout == "no dead letters\n"
 
 

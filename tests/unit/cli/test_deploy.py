@@ -68,7 +68,12 @@ def test_only_with_remove_jobs_are_removed_and_only_those_of_this_app(deploy, cl
     app.control.register(app.declarations["of_another"].build(), owner="other:app")
     deploy(OLD)
     deploy(NEW)
-    assert {each["name"] for each in told(cli("job", "list", "--json"))["jobs"]} == {"nightly", "yearly", "hourly", "of_another"}
+    assert {each["name"] for each in told(cli("job", "list", "--json"))["jobs"]} == {
+        "nightly",
+        "yearly",
+        "hourly",
+        "of_another",
+    }
     assert deploy(NEW, "--dry-run").exit_code == 0
     assert deploy(NEW, "--dry-run", "--remove").exit_code == 4
     result = told(deploy(NEW, "--remove", "--json"))
@@ -141,7 +146,10 @@ def test_a_version_that_is_not_on_record_is_one_line(deploy, cli):
 
 
 def test_what_is_not_confirmed_is_not_applied(deploy, cli, monkeypatch):
-    monkeypatch.setattr("jobistemer.cli.commands.deploy.sys", type("Terminal", (), {"stdin": type("In", (), {"isatty": lambda self: True})()}))
+    monkeypatch.setattr(
+        "jobistemer.cli.commands.deploy.sys",
+        type("Terminal", (), {"stdin": type("In", (), {"isatty": lambda self: True})()}),
+    )
     monkeypatch.setattr("click.confirm", _declined)
     assert deploy(OLD).exit_code == 1
     assert told(cli("job", "list", "--json"))["jobs"] == []
@@ -165,7 +173,9 @@ for number in range(25):
 
 def test_of_many_jobs_the_first_are_shown_and_the_others_counted(deploy):
     result = deploy(MANY)
-    assert [line for line in result.stdout.splitlines() if line.startswith("+")] == [f"+ job-{n}: new" for n in range(10)]
+    assert [line for line in result.stdout.splitlines() if line.startswith("+")] == [
+        f"+ job-{n}: new" for n in range(10)
+    ]
     assert "… and 15 more new jobs; --verbose shows them\n" in result.stdout
     assert result.stdout.endswith("25 created\n")
     assert "job-9 " in result.stdout

@@ -102,7 +102,10 @@ def test_a_key_is_held_as_long_as_the_call_says(cli, shard):
     assert (message.run, message.unique_queued) == (first, True)
     kept = told(cli("enqueue", "greet", "--unique", "w", "--unique-window", 60, "--json"))["run"]
     finish(shard, build_ended(fetch_one(shard), "succeeded"))
-    assert told(cli("enqueue", "greet", "--unique", "w", "--unique-window", 60, "--json")) == {"run": kept, "existing": True}
+    assert told(cli("enqueue", "greet", "--unique", "w", "--unique-window", 60, "--json")) == {
+        "run": kept,
+        "existing": True,
+    }
 
 
 def test_throttle_and_debounce_have_keys(cli):
@@ -166,5 +169,8 @@ def test_a_payload_that_does_not_fit_the_task_of_a_named_app_is_refused_here(cli
 
 
 def test_a_task_that_the_named_app_has_not_is_told_with_what_it_has(cli, shop):
-    assert "app 'shop_to_call:app' has no task 'sent'; did you mean 'send'?" in cli("enqueue", "sent", "--app", shop).stderr
+    assert (
+        "app 'shop_to_call:app' has no task 'sent'; did you mean 'send'?"
+        in cli("enqueue", "sent", "--app", shop).stderr
+    )
     assert "has no task 'x'; it has send\n" in cli("enqueue", "x", "--app", shop).stderr

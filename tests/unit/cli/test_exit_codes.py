@@ -89,7 +89,9 @@ def test_a_task_is_known_by_its_job_by_its_ends_and_by_the_app_that_stands_here(
     drain_queues(app)
     for task in ("nightly", "greet"):
         assert cli("hold", "put", task, "--for", 5).exit_code == 0
-    (tmp_path / "here.py").write_text("from jobistemer import Jobistemer\napp = Jobistemer()\n@app.task\ndef fresh(): ...\n")
+    (tmp_path / "here.py").write_text(
+        "from jobistemer import Jobistemer\napp = Jobistemer()\n@app.task\ndef fresh(): ...\n"
+    )
     (tmp_path / "pyproject.toml").write_text('[tool.jobistemer]\napp = "here:app"\n')
     assert cli("hold", "put", "fresh", "--for", 5).exit_code == 2
     monkeypatch.chdir(tmp_path)

@@ -18,7 +18,11 @@ def beat(shard):
     def beat(queue=""):
         now, status = shard.clock.now_ms(), msgspec.json.encode({"queues": {queue: 0}} if queue else {})
         worker, ticker = heartbeats.beat_worker, heartbeats.beat_ticker
-        call = worker(shard.keys, "alice", now, 15_000, now, status, "id") if queue else ticker(shard.keys, "t", now, status, now, 10, "id")
+        call = (
+            worker(shard.keys, "alice", now, 15_000, now, status, "id")
+            if queue
+            else ticker(shard.keys, "t", now, status, now, 10, "id")
+        )
         shard.call(call)
 
     return beat

@@ -38,7 +38,9 @@ def test_the_list_shows_each_job_with_its_schedule_and_what_is_due_next(cli, dep
 
 
 def test_the_list_can_be_paged(cli, deployed):
-    assert [job["name"] for job in told(cli("job", "list", "--json", "--limit", 1, "--offset", 1))["jobs"]] == ["yearly"]
+    assert [job["name"] for job in told(cli("job", "list", "--json", "--limit", 1, "--offset", 1))["jobs"]] == [
+        "yearly"
+    ]
 
 
 def test_one_job_is_shown_with_its_tasks_and_policies(cli, deployed):
@@ -50,6 +52,7 @@ def test_one_job_is_shown_with_its_tasks_and_policies(cli, deployed):
 
 def test_the_options_of_a_task_are_shown_in_words(cli, app):
     job = app.job("0 3 * * *", name="odd")
+
     @job.task(queue="mail", priority=7, retry=Delays((1.0,) * 40))
     def only() -> None: ...
 
@@ -148,7 +151,9 @@ def test_the_log_shows_who_did_what(cli, deployed):
     assert "no job of this name was ever registered" in cli("job", "log", "nobody").stdout
     cli("job", "pause", "nightly", "--note", "release", "--by", "ana")
     cli("job", "resume", "nightly", "--by", "bo")
-    assert [(each["what"], each["by"]) for each in told(cli("job", "log", "nightly", "--json", "--limit", 2))["changes"]] == [
+    assert [
+        (each["what"], each["by"]) for each in told(cli("job", "log", "nightly", "--json", "--limit", 2))["changes"]
+    ] == [
         ("resumed", "bo"),
         ("paused", "ana"),
     ]

@@ -30,7 +30,14 @@ INSTANT_NAME = re.compile(r"(_at|_until)$|^(at|due|until|since|deadline|next_due
 DECLARED = {"definition", "job", "value", "fields", "retry", "machine", "server"}
 # They need a terminal or a process of their own, or print no times: tested where they are.
 ELSEWHERE = {("migrate", each) for each in ("celery", "rq", "apscheduler", "arq", "crontab")}
-ELSEWHERE |= {("dev",), ("dashboard",), ("bench",), ("run", "watch"), ("quarantine", "restore"), ("quarantine", "purge")}
+ELSEWHERE |= {
+    ("dev",),
+    ("dashboard",),
+    ("bench",),
+    ("run", "watch"),
+    ("quarantine", "restore"),
+    ("quarantine", "purge"),
+}
 
 APP = """
 from jobistemer import Jobistemer

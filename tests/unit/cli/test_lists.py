@@ -67,7 +67,9 @@ def world(cli, app, shard, dead, tmp_path, monkeypatch):
         app.enqueue("greet", delay=3600)
         app.holds.put(f"task{number}", seconds=60)
         shard.ask("SADD", shard.keys.paused, f"odd{number}")
-        shard.call(quarantine.quarantine_member(shard.keys, Unreadable(shard.keys.paused, "no", f"odd{number}".encode())))
+        shard.call(
+            quarantine.quarantine_member(shard.keys, Unreadable(shard.keys.paused, "no", f"odd{number}".encode()))
+        )
     backfills, now = Backfills(app.namespace), datetime.now(UTC)
     for days in (3, 6):
         backfills.start(backfills.ask("nightly", now - timedelta(days=days), now - timedelta(days=days - 2)))
@@ -134,7 +136,9 @@ def test_counts_by_queue_that_end_at_their_bound_say_at_least(cli, world, shard,
     for number in range(3):
         shard.ask("HSET", shard.keys.limits, "printer", "1")
         shard.ask("ZADD", shard.keys.waiting("printer"), number, f"default:5:run_{number}")
-    (default,) = [each for each in json.loads(cli("queue", "list", "--json").stdout)["queues"] if each["name"] == "default"]
+    (default,) = [
+        each for each in json.loads(cli("queue", "list", "--json").stdout)["queues"] if each["name"] == "default"
+    ]
     assert (default["delayed"], default["delayed_is_exact"]) == (2, False)
     assert (default["limited"], default["limited_is_exact"]) == ({"printer": 2}, False)
     shown = cli("queue", "list").stdout

@@ -76,7 +76,7 @@ def test_server_and_namespace_can_stand_in_pyproject(cli, project, monkeypatch, 
         ("nothing_here:app", "importing nothing_here failed: ModuleNotFoundError: No module named 'nothing_here'"),
         ("nothing_here", "must look like MODULE:APP, such as shop:app for `app` in shop.py"),
         ("there:application", "there has no Jobistemer app 'application'; apps there: app"),
-        ("broken:app", "importing broken failed: ZeroDivisionError: division by zero (" ),
+        ("broken:app", "importing broken failed: ZeroDivisionError: division by zero ("),
         ("wrong:app", "importing wrong failed: InvalidSchedule: "),
     ],
 )
@@ -168,7 +168,11 @@ def test_a_file_in_place_of_a_module_is_told_how_to_be_named(cli, project):
         ("\n\nlen(3)\n", 3, "TypeError: object of type 'int' has no len()"),
         ("def deep():\n    return 1 / 0\n\ndeep()\n", 2, "ZeroDivisionError: division by zero"),
         (APP.format(arguments="") + "app.job('61 * * * *')\n", 7, "InvalidSchedule: minute 61 is out of 0–59"),
-        (APP.format(arguments="") + "def f(a: 'Nope'): ...\napp.task(f)\n", 8, "InvalidDefinition: task 'f': an annotation cannot be resolved: name 'Nope' is not defined"),
+        (
+            APP.format(arguments="") + "def f(a: 'Nope'): ...\napp.task(f)\n",
+            8,
+            "InvalidDefinition: task 'f': an annotation cannot be resolved: name 'Nope' is not defined",
+        ),
     ],
 )
 def test_what_is_wrong_in_an_app_is_told_with_the_line_of_the_app(cli, project, text, line, said):
@@ -181,4 +185,7 @@ def test_what_is_wrong_in_an_app_is_told_with_the_line_of_the_app(cli, project, 
 def test_a_file_that_is_no_python_is_told_once_with_its_line(cli, project):
     (project / "wrong.py").write_text("app = (\n")
     error = cli("deploy", "wrong:app").stderr
-    assert error == "Error: app 'wrong:app': importing wrong failed: SyntaxError: '(' was never closed (wrong.py, line 1)\n"
+    assert (
+        error
+        == "Error: app 'wrong:app': importing wrong failed: SyntaxError: '(' was never closed (wrong.py, line 1)\n"
+    )

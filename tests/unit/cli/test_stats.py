@@ -17,7 +17,12 @@ def test_the_numbers_of_the_command_and_of_the_app_are_the_same(cli, app, shard)
     said, stats = json.loads(result.stdout), app.stats(task="greet")
     assert (stats.pending, stats.running, stats.completed, stats.dead) == (1, 0, 1, 1)
     assert {name: said[name] for name in ("pending", "running", "delayed", "completed", "failed", "dead")} == {
-        "pending": 1, "running": 0, "delayed": 0, "completed": 1, "failed": 0, "dead": 1,
+        "pending": 1,
+        "running": 0,
+        "delayed": 0,
+        "completed": 1,
+        "failed": 0,
+        "dead": 1,
     }
 
 

@@ -28,7 +28,11 @@ def json_of(value):
 
 def test_the_steps_of_a_run_are_listed_in_their_order(cli, waiting):
     found = answer(cli("run", "steps", waiting.id, "--json"))
-    assert [(each["name"], each["state"]) for each in found["steps"]] == [("pay", "done"), ("mail[7]", "done"), ("approved", "waiting")]
+    assert [(each["name"], each["state"]) for each in found["steps"]] == [
+        ("pay", "done"),
+        ("mail[7]", "done"),
+        ("approved", "waiting"),
+    ]
     shown = cli("run", "steps", waiting.id).stdout
     assert "mail[7]" in shown
     assert "until" in shown
@@ -75,7 +79,11 @@ def test_a_retried_run_goes_on_behind_its_steps(cli, app, shard, waiting):
     app.signal(waiting, "approved", 1)
     finish(shard, build_ended(fetch_one(shard), "failed", poison=True))
     again = cli("run", "retry", waiting.id).stdout.strip()
-    assert [each["name"] for each in answer(cli("run", "steps", again, "--json"))["steps"]] == ["pay", "mail[7]", "approved"]
+    assert [each["name"] for each in answer(cli("run", "steps", again, "--json"))["steps"]] == [
+        "pay",
+        "mail[7]",
+        "approved",
+    ]
 
 
 def test_only_a_step_on_record_can_be_rewound_to(cli, waiting):

@@ -51,6 +51,8 @@ def test_what_is_not_there_any_more_is_said_by_name(app):
         action.perform()
 
 
-@pytest.mark.parametrize(("key", "kind"), [("P", "worker"), ("T", "queue"), ("R", "run"), ("X", "job"), ("Z", "job"), ("P", "ticker")])
+@pytest.mark.parametrize(
+    ("key", "kind"), [("P", "worker"), ("T", "queue"), ("R", "run"), ("X", "job"), ("Z", "job"), ("P", "ticker")]
+)
 def test_a_key_that_means_nothing_for_a_row_does_nothing(app, key, kind):
     assert find_action(app.namespace, "ana", key, Target(kind, "x")) is None

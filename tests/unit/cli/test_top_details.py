@@ -25,7 +25,11 @@ def test_a_job_is_shown_with_its_next_instants_and_the_end_of_its_history(app):
     drain_queues(app)
     app.control.pause("nightly", "holidays")
     title, known, lines = facts(app, "job", "nightly")
-    assert (title, known["schedule"], known["tasks"]) == ("job nightly, version 1", "at 02:00, every day (UTC)", "nightly")
+    assert (title, known["schedule"], known["tasks"]) == (
+        "job nightly, version 1",
+        "at 02:00, every day (UTC)",
+        "nightly",
+    )
     assert known["next (UTC)"].count("02:00:00") == 5
     assert "holidays" in known["paused"]
     assert "completed" in lines[-1]
@@ -56,7 +60,9 @@ def test_a_dead_run_is_shown_with_its_error_and_a_canceled_one_with_the_reason(a
 def test_queues_workers_and_tickers_are_shown_with_their_numbers(app, shard):
     app.enqueue("greet", queue="mail")
     now_ms = shard.read_clock()
-    status = msgspec.json.encode({"queues": {"mail": 3}, "memory_mib": 61.5, "cpu_percent": 12.0, "running": {"mail greet": 2}})
+    status = msgspec.json.encode(
+        {"queues": {"mail": 3}, "memory_mib": 61.5, "cpu_percent": 12.0, "running": {"mail greet": 2}}
+    )
     shard.call(heartbeats.beat_worker(shard.keys, "alice", now_ms, 15_000, now_ms, status, "id"))
     shard.call(heartbeats.beat_ticker(shard.keys, "tick", now_ms, b'{"fired": 12}', now_ms, 0, "id"))
     assert facts(app, "queue", "mail")[1]["served by"] == "alice"

@@ -29,7 +29,9 @@ LOOK = TopSnapshot(
     workers=[WORKER],
     tickers=[TICKER],
     running=[InFlightRun("run_1", "resize", "default", "web-1.7.aa", 2_500)],
-    failures=[TopFailure(NOW + 4_000, "run_2", "send[red]\x1b[2J", "default", dead=False, error="ValueError: [bold]no\n at")],
+    failures=[
+        TopFailure(NOW + 4_000, "run_2", "send[red]\x1b[2J", "default", dead=False, error="ValueError: [bold]no\n at")
+    ],
     delayed=7,
     dead=1_001,
     jobs=1,
@@ -51,7 +53,9 @@ def shown(look, rates_=Rates(), width=200, height=None):
 
 
 def test_everything_of_a_moment_is_on_the_screen():
-    lines = shown(LOOK, Rates({"default": Flow(12.0, 3.5)}, {"web-1.7.aa": 250.4}, {"web-1.7.aa": 0.5}, {"web-1.8.bb": 2.0}))
+    lines = shown(
+        LOOK, Rates({"default": Flow(12.0, 3.5)}, {"web-1.7.aa": 250.4}, {"web-1.7.aa": 0.5}, {"web-1.8.bb": 2.0})
+    )
     assert lines[:2] == [
         " 08:00:00 UTC · here",
         "1,001 dead · 250 runs/s, 0 failed/s · 1 worker, 8 of 8 slots in use · 7 delayed · 1 job, next due in 3.0 s",
@@ -109,7 +113,14 @@ def test_what_is_cut_off_is_counted_and_the_busiest_queue_is_not():
 
 @pytest.mark.parametrize(
     ("wants", "room", "given"),
-    [([3, 1], 10, [3, 1]), ([9, 1, 9], 7, [3, 1, 3]), ([9, 9], 5, [3, 2]), ([5, 5], 0, [0, 0]), ([5], -3, [0]), ([], 4, [])],
+    [
+        ([3, 1], 10, [3, 1]),
+        ([9, 1, 9], 7, [3, 1, 3]),
+        ([9, 9], 5, [3, 2]),
+        ([5, 5], 0, [0, 0]),
+        ([5], -3, [0]),
+        ([], 4, []),
+    ],
 )
 def test_lines_are_shared_so_that_those_who_want_little_get_it(wants, room, given):
     assert share_lines(wants, room) == given
@@ -121,7 +132,9 @@ def test_the_flow_of_a_queue_is_what_came_and_went_between_two_looks():
 
 
 def test_what_is_purged_neither_came_nor_went():
-    assert compute_rates(LOOK, later(queues=[msgspec.structs.replace(QUEUE, waiting=0)]), Rates()).flows == {"default": Flow(0, 0)}
+    assert compute_rates(LOOK, later(queues=[msgspec.structs.replace(QUEUE, waiting=0)]), Rates()).flows == {
+        "default": Flow(0, 0)
+    }
 
 
 def test_an_old_server_that_does_not_count_and_a_new_queue_have_no_flow_yet():
@@ -217,12 +230,20 @@ def test_a_terminal_sends_arrows_as_sequences():
     ],
 )
 def test_rows_are_sorted_by_a_column_numbers_and_times_from_the_largest_down(column, order):
-    cells = {"b": ("b", "20", "1 min 18 s", "open"), "c": ("c", "1,000", "35 ms ago", "–"), "a": ("a", "3 of 8", "2.0 s", "12 h")}
+    cells = {
+        "b": ("b", "20", "1 min 18 s", "open"),
+        "c": ("c", "1,000", "35 ms ago", "–"),
+        "a": ("a", "3 of 8", "2.0 s", "12 h"),
+    }
     cells["a"] = ("a", "300", "2.0 s", "12 h")
-    part = Part(("name", "waiting", "oldest", "state"), [Row(each, Target("queue", each[0])) for each in cells.values()], "")
+    part = Part(
+        ("name", "waiting", "oldest", "state"), [Row(each, Target("queue", each[0])) for each in cells.values()], ""
+    )
     found = part.sorted_by(column)
     assert [row.target.id for row in found.rows] == order
-    assert [head for head in found.headings if head.endswith("↓")] == ([f"{part.headings[column - 1]} ↓"] if column else [])
+    assert [head for head in found.headings if head.endswith("↓")] == (
+        [f"{part.headings[column - 1]} ↓"] if column else []
+    )
 
 
 def test_after_the_last_column_the_rows_are_in_their_own_order_again():

@@ -77,7 +77,10 @@ def test_a_password_of_this_process_is_hidden_wherever_it_stands(monkeypatch):
     assert len(safe_text._known) == 100
 
 
-@pytest.mark.parametrize("text", ["password=" * 20_000, "'password': '" * 10_000, "://a:" * 20_000, "x-" * 50_000 + "key: a", "token" * 30_000])
+@pytest.mark.parametrize(
+    "text",
+    ["password=" * 20_000, "'password': '" * 10_000, "://a:" * 20_000, "x-" * 50_000 + "key: a", "token" * 30_000],
+)
 def test_a_hostile_text_does_not_make_the_search_slow(text):
     # One that is not linear takes longer than any test may.
     assert hide_secrets(text)
@@ -85,7 +88,13 @@ def test_a_hostile_text_does_not_make_the_search_slow(text):
 
 def test_the_values_of_secret_names_in_headers_are_hidden():
     given = {"Authorization": "Bearer x", "x-api-key": "y", "order": "7", "url": "redis://:hunter2@h", "db_password": 5}
-    assert hide_named(given) == {"Authorization": "***", "x-api-key": "***", "order": "7", "url": "redis://:***@h", "db_password": "***"}
+    assert hide_named(given) == {
+        "Authorization": "***",
+        "x-api-key": "***",
+        "order": "7",
+        "url": "redis://:***@h",
+        "db_password": "***",
+    }
 
 
 HOSTILE = "a\x1b[31mb\x7f\x9b31m\u202ec\u2066d\u200be\u2028f\u0000g\U000e0001h é 漢 🙂"

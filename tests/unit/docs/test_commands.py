@@ -31,7 +31,9 @@ def read_commands(page):
 COMMANDS = [(page.name, words) for page in PAGES for words in read_commands(page)]
 
 
-@pytest.mark.parametrize(("page", "words"), COMMANDS, ids=lambda each: " ".join(each) if isinstance(each, list) else each)
+@pytest.mark.parametrize(
+    ("page", "words"), COMMANDS, ids=lambda each: " ".join(each) if isinstance(each, list) else each
+)
 def test_a_command_of_a_page_is_accepted_by_its_parser(page, words, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     # What a command reads stands in the reader's folder.

@@ -49,11 +49,15 @@ def parsed(arguments):
 
 def checked(program, *arguments):
     """What a program of this environment says about a file; empty when it is content."""
-    done = subprocess.run([Path(sys.executable).with_name(program), *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [Path(sys.executable).with_name(program), *arguments], capture_output=True, text=True, check=False
+    )
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("right", "wrong"), [("", ""), ("read_only", "read_onyl"), ("service_healthy", "service_helthy")])
+@pytest.mark.parametrize(
+    ("right", "wrong"), [("", ""), ("read_only", "read_onyl"), ("service_healthy", "service_helthy")]
+)
 def test_the_compose_file_is_one_by_the_specification(tmp_path, right, wrong):
     file = tmp_path / "docker-compose.yml"
     text = (ROOT / "docker-compose.yml").read_text()
@@ -63,7 +67,9 @@ def test_the_compose_file_is_one_by_the_specification(tmp_path, right, wrong):
     assert bool(found) == bool(wrong)
 
 
-@pytest.mark.parametrize(("more", "says"), [("", ""), ("RUN sudo ls\n", "DL3004"), ("ENTRYPOINT ls\nENTRYPOINT ls\n", "DL4004")])
+@pytest.mark.parametrize(
+    ("more", "says"), [("", ""), ("RUN sudo ls\n", "DL3004"), ("ENTRYPOINT ls\nENTRYPOINT ls\n", "DL4004")]
+)
 def test_the_recipe_of_the_image_is_one_that_hadolint_has_no_word_against(tmp_path, more, says):
     file = tmp_path / "Dockerfile"
     file.write_text((ROOT / "Dockerfile").read_text() + more)
@@ -97,7 +103,9 @@ def test_there_are_two_tickers_and_the_number_of_workers_is_left_to_scale():
 
 def test_every_service_finds_the_server_and_waits_until_it_is_healthy():
     for service in OURS.values():
-        assert re.fullmatch(r"redis://:\$\{REDIS_PASSWORD:\?[^}]+\}@redis:6379/0", service["environment"]["JOBISTEMER_URL"])
+        assert re.fullmatch(
+            r"redis://:\$\{REDIS_PASSWORD:\?[^}]+\}@redis:6379/0", service["environment"]["JOBISTEMER_URL"]
+        )
         assert service["depends_on"] == {"redis": {"condition": "service_healthy"}}
 
 
@@ -121,16 +129,25 @@ def test_the_server_appends_to_a_file_on_a_volume_and_evicts_nothing():
 def test_the_server_has_a_password_that_stands_in_no_argument(tmp_path):
     # The command of the file, as the shell of the image would run it, with the real program.
     redis = COMPOSE["services"]["redis"]
-    script = redis["command"][-1].replace("$$", "$").replace("redis-server -", "redis-server - --port 0 --unixsocket server.sock")
+    script = (
+        redis["command"][-1]
+        .replace("$$", "$")
+        .replace("redis-server -", "redis-server - --port 0 --unixsocket server.sock")
+    )
     environment = {"PATH": os.environ["PATH"], "REDIS_PASSWORD": "hunter2"}
-    server = subprocess.Popen([*redis["command"][:-1], script], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [*redis["command"][:-1], script], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL
+    )
     try:
         wait_until((tmp_path / "server.sock").exists, "the server listens")
         with pytest.raises(redis_errors.AuthenticationError):
             Redis(unix_socket_path=str(tmp_path / "server.sock")).ping()
         client = Redis(unix_socket_path=str(tmp_path / "server.sock"), password="hunter2")
         assert client.ping()
-        assert client.config_get("appendonly", "maxmemory-policy") == {"appendonly": "yes", "maxmemory-policy": "noeviction"}
+        assert client.config_get("appendonly", "maxmemory-policy") == {
+            "appendonly": "yes",
+            "maxmemory-policy": "noeviction",
+        }
         # The shell has become the server, which so gets the signal to end.
         assert client.info("server")["process_id"] == server.pid
         assert b"hunter2" not in Path(f"/proc/{server.pid}/cmdline").read_bytes()
@@ -176,7 +193,10 @@ def test_the_image_copies_what_the_build_needs_and_nothing_else_reaches_the_engi
 
 def test_the_image_runs_a_worker_as_a_user_by_number_and_asks_it_whether_it_is_alive():
     params = parsed(yaml.safe_load(instructions("CMD")[-1]))
-    assert (params["concurrency"], params["process"].health_port if "process" in params else params["health_port"]) == (8, 8080)
+    assert (params["concurrency"], params["process"].health_port if "process" in params else params["health_port"]) == (
+        8,
+        8080,
+    )
     assert instructions("USER") == ["10001"]
     probe = instructions("HEALTHCHECK")[0]
     assert "http://127.0.0.1:8080/livez" in probe

@@ -8,8 +8,12 @@ from tests.support.for_each import for_each
 from tests.support.paths import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "jobistemer").rglob("*.py")])
-ROOMS = "|".join(each.name for each in (ROOT / "jobistemer").iterdir() if each.is_dir() and not each.name.startswith("__"))
-PATH = re.compile(rf"(?<![\w/.-])((?:jobistemer/)?(?:{ROOMS})|tests|lua|docs|benchmarks|workers)((?:/[a-z_0-9-]+)+\.(?:py|lua|md))\b")
+ROOMS = "|".join(
+    each.name for each in (ROOT / "jobistemer").iterdir() if each.is_dir() and not each.name.startswith("__")
+)
+PATH = re.compile(
+    rf"(?<![\w/.-])((?:jobistemer/)?(?:{ROOMS})|tests|lua|docs|benchmarks|workers)((?:/[a-z_0-9-]+)+\.(?:py|lua|md))\b"
+)
 
 
 @for_each(PAGES, lambda page: str(page.relative_to(ROOT)))

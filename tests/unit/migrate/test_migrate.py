@@ -32,7 +32,9 @@ def migrate(tmp_path, monkeypatch):
         module = __import__(f"{name}_jobs")
         jobs = {job.name: job for job in module.app.jobs()}
         comparisons = {each["job"]: each for each in answer["comparisons"]}
-        remarks = {(each["subject"].replace(f"{name}.", ""), each["verdict"]): each["text"] for each in answer["remarks"]}
+        remarks = {
+            (each["subject"].replace(f"{name}.", ""), each["verdict"]): each["text"] for each in answer["remarks"]
+        }
         return module.app, jobs, comparisons, remarks
 
     yield run
@@ -190,7 +192,10 @@ def test_a_task_of_celery_is_called_as_its_class_does(migrate):
     assert "cannot be read from JSON" in remarks["unreadable", "no equal"]
     assert tasks["Cart.work"](n=4) == ("Cart", 4)
     assert tasks["refresh"](event=5) == 5
-    assert "the class Wrapping has a __call__ of its own" in remarks["add", "differs"] or "acks_late" in remarks["add", "differs"]
+    assert (
+        "the class Wrapping has a __call__ of its own" in remarks["add", "differs"]
+        or "acks_late" in remarks["add", "differs"]
+    )
     assert "on_failure of the class Wrapping are not called" in remarks["add", "no equal"]
     assert "*days" in remarks["loose_positions", "no equal"]
     assert "no literal" in remarks["lax", "no equal"] or "on_failure" in remarks["lax", "no equal"]
@@ -248,7 +253,17 @@ add(unreadable, "cron", args=[1], hour=3, id="unreadable")
 def test_the_jobs_of_apscheduler_have_the_same_instants(migrate):
     _, jobs, comparisons, remarks = migrate("apscheduler", APSCHEDULER, ":scheduler", code=1)
     assert set(jobs) == {
-        *("nightly", "work", "month-end", "third-friday", "last-sunday", "first-sunday", "seconds", "seven", "jittered"),
+        *(
+            "nightly",
+            "work",
+            "month-end",
+            "third-friday",
+            "last-sunday",
+            "first-sunday",
+            "seconds",
+            "seven",
+            "jittered",
+        ),
         *("once", "loose"),
     }
     same = ("work", "month-end", "third-friday", "last-sunday", "first-sunday", "seconds", "seven", "once")

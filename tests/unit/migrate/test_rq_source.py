@@ -34,7 +34,9 @@ def migrate(tmp_path, monkeypatch):
         answer = json.loads(result.stdout)
         (tmp_path / f"{name}_jobs.py").write_text(answer["module"], "utf-8")
         module = __import__(f"{name}_jobs")
-        remarks = {each["subject"].replace(name, "NAME"): each["text"].replace(name, "NAME") for each in answer["remarks"]}
+        remarks = {
+            each["subject"].replace(name, "NAME"): each["text"].replace(name, "NAME") for each in answer["remarks"]
+        }
         return module.app, remarks
 
     yield run
@@ -193,7 +195,13 @@ def test_what_cannot_be_read_or_imported_is_a_line_of_the_report(migrate):
 
 def test_environments_and_hidden_folders_are_not_read(migrate):
     call = "def f(): pass\nqueue = None\ndef go():\n    queue.enqueue(f)\n"
-    files = {"mine.py": call, ".git/hidden.py": call, "venv/lib/theirs.py": call, "venv/pyvenv.cfg": "", "build/x.py": call}
+    files = {
+        "mine.py": call,
+        ".git/hidden.py": call,
+        "venv/lib/theirs.py": call,
+        "venv/pyvenv.cfg": "",
+        "build/x.py": call,
+    }
     _, remarks = migrate(files)
     assert [subject for subject in remarks if subject.startswith("NAME")] == ["NAME.mine:f"]
 

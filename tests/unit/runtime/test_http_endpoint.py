@@ -11,7 +11,8 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.runtime.http_endpoint import MAX_AT_ONCE, Response, fetch_page, health_response, serve, serve_at_socket
+from jobistemer.runtime.http_endpoint import MAX_AT_ONCE, fetch_page, serve, serve_at_socket
+from jobistemer.runtime.http_pages import Response, health_response
 from tests.support.worker_processes import wait_until
 
 
@@ -19,7 +20,11 @@ def fails():
     raise ValueError("secret of the page")
 
 
-PAGES = {"/livez": lambda: health_response([]), "/readyz": lambda: health_response(["it is quiet", "it ends"]), "/fails": fails}
+PAGES = {
+    "/livez": lambda: health_response([]),
+    "/readyz": lambda: health_response(["it is quiet", "it ends"]),
+    "/fails": fails,
+}
 
 
 @pytest.fixture(scope="module")

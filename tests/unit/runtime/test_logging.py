@@ -57,14 +57,20 @@ def test_a_line_for_machines_is_one_json_object():
     line = written(JsonFormatter(), "run of %s", "evil\nforged\x1b", trouble=trouble())
     fields = json.loads(line)
     assert "\x1b" not in line
-    assert (fields["level"], fields["logger"], fields["message"]) == ("warning", "jobistemer.test", "run of evil\nforged\x1b")
+    assert (fields["level"], fields["logger"], fields["message"]) == (
+        "warning",
+        "jobistemer.test",
+        "run of evil\nforged\x1b",
+    )
     assert (fields["exception"]["type"], fields["exception"]["message"]) == ("ValueError", "no\x1b[2Jsuch")
     assert fields["exception"]["traceback"][0] == "Traceback (most recent call last):"
     assert fields["at"].endswith("Z")
 
 
 def test_facts_are_fields_of_their_own_and_never_replace_a_standard_field():
-    delivery = Delivery(b"s", b"1-0", Message("run_1", "mail.send", 0, task_ref=TaskRef("occ_1", "job_1", 1, 0, "t")), 2, 0)
+    delivery = Delivery(
+        b"s", b"1-0", Message("run_1", "mail.send", 0, task_ref=TaskRef("occ_1", "job_1", 1, 0, "t")), 2, 0
+    )
     facts = {**log_extra(delivery)["facts"], "message": "forged"}
     fields = json.loads(written(JsonFormatter(), "sent", facts=facts, order=7, odd={1, "x"} & {1}))
     assert [fields.pop(name) for name in ("pid", "thread")] == [os.getpid(), threading.current_thread().name]

@@ -37,7 +37,9 @@ def merged() -> str:
 
 def test_each_metric_is_described_once_and_keeps_its_type():
     text = merged()
-    assert [line for line in text.splitlines() if line.startswith("#")] == [line for line in PAGE.splitlines() if line.startswith("#")]
+    assert [line for line in text.splitlines() if line.startswith("#")] == [
+        line for line in PAGE.splitlines() if line.startswith("#")
+    ]
 
 
 def test_each_sample_is_there_once_for_each_process_with_the_value_it_had():

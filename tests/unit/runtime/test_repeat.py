@@ -138,7 +138,9 @@ def listening():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize(("number", "event"), [(signal.SIGTERM, "requested"), (signal.SIGINT, "requested"), (signal.SIGTSTP, "quiet")])
+@pytest.mark.parametrize(
+    ("number", "event"), [(signal.SIGTERM, "requested"), (signal.SIGINT, "requested"), (signal.SIGTSTP, "quiet")]
+)
 def test_signals_ask(listening, number, event):
     os.kill(os.getpid(), number)
     assert getattr(listening, event).wait(60)

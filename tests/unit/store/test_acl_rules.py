@@ -9,7 +9,12 @@ from jobistemer.store.script_permissions import list_types, read_permissions
 from jobistemer.store.scripts import list_scripts
 from tests.support.script_usage import SourceGraph
 
-ENQUEUEING = ("jobistemer.app.producer", "jobistemer.app.debounce", "jobistemer.app.request", "jobistemer.control.signals")
+ENQUEUEING = (
+    "jobistemer.app.producer",
+    "jobistemer.app.debounce",
+    "jobistemer.app.request",
+    "jobistemer.control.signals",
+)
 CODE = {
     # A signal may have an author, whom the list of changes names.
     "producer": (*ENQUEUEING, "jobistemer.store.calls.changes"),
@@ -17,7 +22,12 @@ CODE = {
     # Handlers enqueue, and a transaction takes enqueueing with it.
     "worker": ("jobistemer.worker", "jobistemer.control.put_aside", "jobistemer.store.calls.changes", *ENQUEUEING),
     "operator": ("jobistemer.app", "jobistemer.control", "jobistemer.cli"),
-    "viewer": ("jobistemer.store.reads.queues", "jobistemer.store.reads.jobs", "jobistemer.store.reads.records", "jobistemer.store.reads.audit"),
+    "viewer": (
+        "jobistemer.store.reads.queues",
+        "jobistemer.store.reads.jobs",
+        "jobistemer.store.reads.records",
+        "jobistemer.store.reads.audit",
+    ),
 }
 source = cache(SourceGraph)
 
@@ -35,12 +45,18 @@ def test_every_script_belongs_to_a_role():
 def test_no_rule_allows_what_endangers_the_server(role):
     tokens = set(build_rule([role], "jobistemer"))
     assert {"resetkeys", "resetchannels", "-@all"} <= tokens
-    assert not [token for token in tokens if token.startswith(("+@", "allkeys", "~*", "&*", "+config", "+flush", "+acl"))]
+    assert not [
+        token for token in tokens if token.startswith(("+@", "allkeys", "~*", "&*", "+config", "+flush", "+acl"))
+    ]
     keys = [word.rstrip(")") for token in tokens for word in token.split() if word[0] == "~"]
     assert keys
     assert all(key.startswith(("~{jobistemer:*}:", "~{jobistemer}:settings", "~{jobistemer}:forms")) for key in keys)
     # Every key is for the call of a script alone.
-    assert not [token for token in tokens if "~{jobistemer:*}:*" in token and token.split()[:-1] not in (["(+evalsha"], ["(+evalsha", "+eval"])]
+    assert not [
+        token
+        for token in tokens
+        if "~{jobistemer:*}:*" in token and token.split()[:-1] not in (["(+evalsha"], ["(+evalsha", "+eval"])
+    ]
 
 
 @pytest.mark.parametrize("name", [each.name for each in list_scripts()])
@@ -63,5 +79,9 @@ def test_a_script_does_to_each_kind_of_key_what_its_body_says():
 
 @pytest.mark.parametrize("selectors", [True, False])
 def test_the_secret_of_forms_is_for_operators_alone(selectors):
-    allowed = {role for role in ROLES if "{jobistemer}:forms" in " ".join(build_rule([role], "jobistemer", selectors=selectors))}
+    allowed = {
+        role
+        for role in ROLES
+        if "{jobistemer}:forms" in " ".join(build_rule([role], "jobistemer", selectors=selectors))
+    }
     assert allowed == {"operator"}

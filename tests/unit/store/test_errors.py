@@ -13,18 +13,34 @@ from jobistemer.store.errors import translate_error
     ("error", "kind", "words"),
     [
         (redis.ConnectionError("Error 111 connecting to h:1"), NotConnected, "Start one (`redis-server`"),
-        (redis.ConnectionError("No master found for 'm' : Redis<…>"), NotConnected, "spelled as in their `sentinel monitor`"),
+        (
+            redis.ConnectionError("No master found for 'm' : Redis<…>"),
+            NotConnected,
+            "spelled as in their `sentinel monitor`",
+        ),
         (redis.TimeoutError("Timeout connecting to server"), NotConnected, "does not speak TLS at this port"),
         (redis.BusyLoadingError("Redis is loading the dataset in memory"), NotConnected, "this passes"),
         (redis.AuthenticationError("Authentication required."), ServerRefused, "It asks for a password: redis://user"),
         (redis.AuthenticationError("invalid username-password pair"), ServerRefused, "User or password is wrong"),
         (redis.ReadOnlyError("READONLY You can't write"), ServerRefused, "It is a replica"),
         (redis.ResponseError("unknown command 'HGET'"), ServerRefused, "or it is a Sentinel: redis+sentinel://"),
-        (redis.ResponseError("NOREPLICAS Not enough good replicas to write."), ServerRefused, "`min-replicas-to-write`"),
+        (
+            redis.ResponseError("NOREPLICAS Not enough good replicas to write."),
+            ServerRefused,
+            "`min-replicas-to-write`",
+        ),
         (redis.ResponseError("MISCONF Errors writing to disk"), ServerRefused, "look at its log"),
         (redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), ServerRefused, "memory limit"),
-        (redis.exceptions.NoPermissionError("User a has no permissions to run 'get'"), ServerRefused, "`jobistemer acl ROLE`"),
-        (redis.exceptions.MovedError("1234 10.0.0.2:6379"), ServerRefused, "It is one node of a cluster: the URL begins with redis+cluster://"),
+        (
+            redis.exceptions.NoPermissionError("User a has no permissions to run 'get'"),
+            ServerRefused,
+            "`jobistemer acl ROLE`",
+        ),
+        (
+            redis.exceptions.MovedError("1234 10.0.0.2:6379"),
+            ServerRefused,
+            "It is one node of a cluster: the URL begins with redis+cluster://",
+        ),
         (redis.ResponseError("WRONGTYPE Operation"), ServerRefused, "refused a command: WRONGTYPE Operation"),
     ],
 )

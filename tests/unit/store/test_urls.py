@@ -16,7 +16,10 @@ SECRETS = ("hunter2", "hun", "ter2", "s3nt", "k3y")
     [
         ("redis://localhost:6379/0", "redis://localhost:6379/0"),
         ("redis://:hunter2@localhost/0", "redis://:***@localhost/0"),
-        ("rediss://ann:hunter2@localhost:6380/0?ssl_ca_certs=ca.crt", "rediss://ann:***@localhost:6380/0?ssl_ca_certs=ca.crt"),
+        (
+            "rediss://ann:hunter2@localhost:6380/0?ssl_ca_certs=ca.crt",
+            "rediss://ann:***@localhost:6380/0?ssl_ca_certs=ca.crt",
+        ),
         ("redis://ann:hun@ter2@localhost", "redis://ann:***@localhost"),
         ("redis://ann:hun/ter2@localhost", "redis://ann:***@localhost"),
         ("redis://ann:hun:ter2@localhost", "redis://ann:***@localhost"),
@@ -53,16 +56,28 @@ def test_a_url_is_shown_without_its_passwords(url, shown):
         ("redis://ann:hunter2@h/0?decode_responses=1", "option 'decode_responses'; allowed are db, username"),
         ("redis://ann:hunter2@h/0?socket_timeout=1", "socket_timeout=1; allowed are 3 s and more"),
         ("redis://ann:hunter2@h/0?health_check_interval=often", "Invalid value for 'health_check_interval'"),
-        ("rediss://ann:hunter2@h/0?ssl_ca_certs=/nowhere/ca.crt", "ssl_ca_certs=/nowhere/ca.crt, but there is no such file"),
+        (
+            "rediss://ann:hunter2@h/0?ssl_ca_certs=/nowhere/ca.crt",
+            "ssl_ca_certs=/nowhere/ca.crt, but there is no such file",
+        ),
         ("rediss://ann:hunter2@h/0?ssl_cert_reqs=always", "ssl_cert_reqs=always; allowed are none, optional, required"),
-        ("redis+sentinel://ann:hunter2@h1:1,h2:2", "must look like redis\\+sentinel://host:26379,host2:26379/service/0"),
+        (
+            "redis+sentinel://ann:hunter2@h1:1,h2:2",
+            "must look like redis\\+sentinel://host:26379,host2:26379/service/0",
+        ),
         ("redis+sentinel://ann:hunter2@/main", "must look like"),
         ("redis+sentinel://ann:hunter2@h1/main/first", "must look like"),
         ("redis+sentinel://h1:1,h2:hunter2/main", "Sentinels has a port that is no number"),
-        ("redis://:hun[ter2@h:1/0", "cannot be read: \\[ and \\] stand around an IPv6 address only, .* %5B %5D and %25"),
+        (
+            "redis://:hun[ter2@h:1/0",
+            "cannot be read: \\[ and \\] stand around an IPv6 address only, .* %5B %5D and %25",
+        ),
         ("redis+sentinel://ann:hun]ter2@x/s", "cannot be read"),
         ("redis+cluster://ann:hun[ter2@x", "cannot be read"),
-        ("redis://ann:hunter2\u2100@h:1/0", "cannot be read: .* letters outside of ASCII are written as their UTF-8 bytes"),
+        (
+            "redis://ann:hunter2\u2100@h:1/0",
+            "cannot be read: .* letters outside of ASCII are written as their UTF-8 bytes",
+        ),
         ("redis:/ann:hunter2@h", "has no scheme; write redis://…"),
         ("unix:ann:hunter2@h", "has no scheme; write redis://…"),
     ],
@@ -75,7 +90,9 @@ def test_a_url_that_cannot_be_used_is_refused_by_name_and_shows_no_secret(url, w
 
 
 def test_a_sentinel_url_names_its_sentinels_its_service_and_both_logins():
-    client = connect("redis+sentinel://ann:hunter%402@h1:26380,[::1],h3/main/2?sentinel_username=sam&sentinel_password=s3nt")
+    client = connect(
+        "redis+sentinel://ann:hunter%402@h1:26380,[::1],h3/main/2?sentinel_username=sam&sentinel_password=s3nt"
+    )
     pool = client.connection_pool
     asked = [each.connection_pool.connection_kwargs for each in pool.sentinel_manager.sentinels]
     assert [(each["host"], each["port"]) for each in asked] == [("h1", 26380), ("::1", 26379), ("h3", 26379)]

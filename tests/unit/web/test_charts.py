@@ -14,12 +14,16 @@ NOW = 1_800_000_000_000
 
 def item(number, state="completed", took=1000):
     due = NOW // 1000 - 3600 + number * 60
-    record = OccurrenceRecord(f"occ_{number}", "job_1", 1, due, OccurrenceState(state), "why", due * 1000, due * 1000, due * 1000 + took)
+    record = OccurrenceRecord(
+        f"occ_{number}", "job_1", 1, due, OccurrenceState(state), "why", due * 1000, due * 1000, due * 1000 + took
+    )
     return HistoryItem(record, "why")
 
 
 def attempt(number, start, end, state="failed"):
-    return AttemptRecord(f"attempt_{number}", number, AttemptState(state), "alice", NOW + start, NOW + end if end else 0)
+    return AttemptRecord(
+        f"attempt_{number}", number, AttemptState(state), "alice", NOW + start, NOW + end if end else 0
+    )
 
 
 def test_the_longest_is_the_highest_and_what_never_ran_is_a_stub():
@@ -64,7 +68,9 @@ def test_steps_sleeps_and_waits_are_parts_of_the_bar():
         step("mail", "step", "failed", 600, 700, error="no server\nat line 1"),
         step("approved", "wait", "waiting", 700, due=90_000),
     ]
-    shown = build_gantt([GanttLine("load", "/runs/run_1", NOW, attempts, "running", steps)], NOW, NOW + 1000, NOW + 1000)
+    shown = build_gantt(
+        [GanttLine("load", "/runs/run_1", NOW, attempts, "running", steps)], NOW, NOW + 1000, NOW + 1000
+    )
     (row,) = shown.rows
     assert [(each.kind, each.tone, each.x, each.width) for each in row.segments] == [
         ("step", "good", LEFT + WIDTH * 0.1, WIDTH * 0.1),
@@ -83,12 +89,24 @@ def test_the_chart_of_a_run_has_a_row_for_its_steps_above_its_attempts():
     run = RunRecord("run_1", RunState.SUSPENDED, "task", "default:5", NOW)
     attempts = [attempt(0, 100, 200, "suspended")]
     shown = build_attempts_gantt(run, attempts, [step("sleep-1", "sleep", "waiting", 200, due=90_000)], NOW + 1000)
-    assert [(row.label, len(row.bars), len(row.segments)) for row in shown.rows] == [("steps", 1, 1), ("attempt 1", 1, 0)]
+    assert [(row.label, len(row.bars), len(row.segments)) for row in shown.rows] == [
+        ("steps", 1, 1),
+        ("attempt 1", 1, 0),
+    ]
     assert build_attempts_gantt(run, attempts, [], NOW + 1000).kinds == []
 
 
 def test_bars_stand_where_attempts_ran_with_the_waits_between_them():
-    shown = build_gantt([GanttLine("load", "/runs/run_1", NOW, [attempt(0, 100, 200), attempt(1, 600, 1000, "succeeded")], "succeeded")], NOW, NOW + 1000, NOW)
+    shown = build_gantt(
+        [
+            GanttLine(
+                "load", "/runs/run_1", NOW, [attempt(0, 100, 200), attempt(1, 600, 1000, "succeeded")], "succeeded"
+            )
+        ],
+        NOW,
+        NOW + 1000,
+        NOW,
+    )
     (row,) = shown.rows
     assert [(each.x, each.width, each.tone) for each in row.bars] == [
         (LEFT + WIDTH * 0.1, WIDTH * 0.1, "bad"),
@@ -110,7 +128,10 @@ def test_what_still_runs_reaches_to_now():
     assert (bar.x, bar.x + bar.width) == (LEFT, LEFT + WIDTH)
 
 
-@given(st.lists(st.tuples(st.integers(-(10**6), 10**11), st.integers(-(10**4), 10**11)), max_size=20), st.integers(-1000, 10**11))
+@given(
+    st.lists(st.tuples(st.integers(-(10**6), 10**11), st.integers(-(10**4), 10**11)), max_size=20),
+    st.integers(-1000, 10**11),
+)
 def test_no_bar_leaves_the_paper_and_the_axis_is_short(spans, end):
     attempts = [attempt(n, start, start + length) for n, (start, length) in enumerate(spans)]
     shown = build_gantt([GanttLine("a" * 200, "/", NOW, attempts, "failed")], NOW, NOW + end, NOW + 10**11)

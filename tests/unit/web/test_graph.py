@@ -39,7 +39,9 @@ def test_a_line_over_several_layers_has_a_place_of_its_own_in_each_of_them():
     # Of a to d: two pieces through the layers of b and c, and the last one.
     assert len(drawing.lines) == 3 + 3
     through = [float(path.split()[-1].partition("H")[0]) for path, _ in drawing.lines if "H" in path]
-    assert not any(y <= at <= y + BOX_HEIGHT for at in through for name, (_, y) in places(drawing).items() if name in "bc")
+    assert not any(
+        y <= at <= y + BOX_HEIGHT for at in through for name, (_, y) in places(drawing).items() if name in "bc"
+    )
 
 
 def test_boxes_and_lines_have_the_tone_of_their_states_and_groups_the_share_that_is_done():
@@ -81,7 +83,12 @@ def test_a_task_names_the_tasks_before_it_and_no_bend_of_a_line():
 
 
 def test_all_pieces_of_a_line_have_the_tone_of_the_task_that_it_comes_from():
-    nodes = [Node("a", (), "succeeded"), Node("b", ("a",), "failed"), Node("c", ("b",), "running"), Node("d", ("a", "c"))]
+    nodes = [
+        Node("a", (), "succeeded"),
+        Node("b", ("a",), "failed"),
+        Node("c", ("b",), "running"),
+        Node("d", ("a", "c")),
+    ]
     # Of a to d there are three pieces.
     assert sorted(tone for _, tone in draw_graph(nodes).lines) == ["bad", "busy", *["good"] * 4]
 

@@ -26,7 +26,24 @@ def test_a_host_is_read_with_its_port(value, host):
 
 @pytest.mark.parametrize(
     "value",
-    ["", "x/static/", "x/login?", "x/login#", "a@b", "a b", "x\\y", "x?y", "x#y", "-", "localhost:", "localhost:x", "localhost:123456", "é", "[x]", "a\n"],
+    [
+        "",
+        "x/static/",
+        "x/login?",
+        "x/login#",
+        "a@b",
+        "a b",
+        "x\\y",
+        "x?y",
+        "x#y",
+        "-",
+        "localhost:",
+        "localhost:x",
+        "localhost:123456",
+        "é",
+        "[x]",
+        "a\n",
+    ],
 )
 def test_what_is_no_host_is_none(value):
     assert read(value) is None
@@ -42,14 +59,22 @@ def test_localhost_addresses_and_own_names_are_known(value):
     assert is_known_host(read(value), frozenset({"jobs.example"}))
 
 
-@pytest.mark.parametrize("value", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "2130706433.example"])
+@pytest.mark.parametrize(
+    "value", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "2130706433.example"]
+)
 def test_other_names_are_not(value):
     assert not is_known_host(read(value), frozenset({"jobs.example"}))
 
 
 @pytest.mark.parametrize(
     ("path", "root", "within"),
-    [("/jobs", "", "/jobs"), ("/admin/jobs", "/admin", "/jobs"), ("/admin", "/admin", "/"), ("/administrator", "/admin", None), ("/x", "/admin", None)],
+    [
+        ("/jobs", "", "/jobs"),
+        ("/admin/jobs", "/admin", "/jobs"),
+        ("/admin", "/admin", "/"),
+        ("/administrator", "/admin", None),
+        ("/x", "/admin", None),
+    ],
 )
 def test_a_path_is_that_within_the_root(path, root, within):
     assert route_path(path, root) == within

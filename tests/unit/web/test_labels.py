@@ -15,7 +15,9 @@ LABEL = re.compile(r'data-label="([^"]*)"')
 
 
 def read_tables():
-    found = [(path.name, table) for path in sorted(TEMPLATES.glob("*.html")) for table in TABLE.findall(path.read_text())]
+    found = [
+        (path.name, table) for path in sorted(TEMPLATES.glob("*.html")) for table in TABLE.findall(path.read_text())
+    ]
     return [(f"{name} {number}", table) for number, (name, table) in enumerate(found)]
 
 

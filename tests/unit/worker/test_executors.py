@@ -31,7 +31,9 @@ def test_an_unknown_executor_is_refused_with_those_there_are():
 
 
 def test_the_executor_of_one_call_is_refused(app):
-    with pytest.raises(InvalidInput, match="executor='process' was given for one call of task 'x': it belongs to the task"):
+    with pytest.raises(
+        InvalidInput, match="executor='process' was given for one call of task 'x': it belongs to the task"
+    ):
         app.enqueue("x", executor="process")
 
 
@@ -51,7 +53,9 @@ def test_functions_that_yield_are_refused(app):
         yield 1
 
     for function in (numbers, more_numbers):
-        with pytest.raises(InvalidDefinition, match=f"task '{function.__name__}' yields, so calling it would run nothing"):
+        with pytest.raises(
+            InvalidDefinition, match=f"task '{function.__name__}' yields, so calling it would run nothing"
+        ):
             app.task(function)
 
 

@@ -104,7 +104,10 @@ def positional(value: int, /) -> None: ...
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (unresolved, "task 'broken': an annotation cannot be resolved: name 'Nowhere' .*; import Nowhere outside of `if"),
+        (
+            unresolved,
+            "task 'broken': an annotation cannot be resolved: name 'Nowhere' .*; import Nowhere outside of `if",
+        ),
         (misspelled, "task 'broken': its annotations cannot be read: AttributeError"),
         (with_self, "task 'broken' has a parameter self: a method is made a task of an object, app.task"),
         (Adder.add, "task 'broken' has a parameter self"),

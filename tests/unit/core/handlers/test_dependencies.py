@@ -39,7 +39,6 @@ def needs_later(pool: Annotated[Pool, Depends(get_pool_later)]) -> Pool:
 def needs_request(request: int) -> Pool: ...
 
 
-
 def turns(me: Any = None): ...
 
 
@@ -150,7 +149,9 @@ def test_a_call_in_this_process_gives_its_dependencies_itself(app):
 def test_a_class_that_no_json_gives_names_both_remedies(app):
     def task(pool: Pool) -> None: ...
 
-    with pytest.raises(InvalidDefinition, match=r"Pool has no form in JSON: use a dataclass or a model; what .* by = Depends"):
+    with pytest.raises(
+        InvalidDefinition, match=r"Pool has no form in JSON: use a dataclass or a model; what .* by = Depends"
+    ):
         app.task(task)
 
 

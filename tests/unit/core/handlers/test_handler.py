@@ -120,7 +120,9 @@ def test_a_name_that_may_not_enter_a_key_is_refused():
 def test_a_payload_has_a_limit_that_it_may_reach():
     longest = "x" * (MAX_PAYLOAD_BYTES - len(b'{"text":""}'))
     assert len(bytes(encode_payload("send", {"text": longest}))) == MAX_PAYLOAD_BYTES
-    with pytest.raises(PayloadTooLarge, match=f"has {MAX_PAYLOAD_BYTES + 1} bytes, allowed are {MAX_PAYLOAD_BYTES}: store it"):
+    with pytest.raises(
+        PayloadTooLarge, match=f"has {MAX_PAYLOAD_BYTES + 1} bytes, allowed are {MAX_PAYLOAD_BYTES}: store it"
+    ):
         encode_payload("send", {"text": longest + "x"})
 
 
@@ -149,7 +151,14 @@ def takes_plain(one, two=2, three=3): ...
 @pytest.mark.parametrize("function", [takes, takes_plain])
 @pytest.mark.parametrize(
     ("args", "kwargs"),
-    [((1,), {}), ((1, 5), {}), ((), {"one": 1}), ((), {"three": 3, "two": 2, "one": 1}), ((1,), {"three": 4}), ((1, 2), {"three": 4})],
+    [
+        ((1,), {}),
+        ((1, 5), {}),
+        ((), {"one": 1}),
+        ((), {"three": 3, "two": 2, "one": 1}),
+        ((1,), {"three": 4}),
+        ((1, 2), {"three": 4}),
+    ],
 )
 def test_arguments_are_bound_in_the_order_of_the_parameters_as_python_would(function, args, kwargs):
     bound = Handler("takes", function, Options()).bind(args, kwargs)
@@ -157,7 +166,9 @@ def test_arguments_are_bound_in_the_order_of_the_parameters_as_python_would(func
 
 
 @pytest.mark.parametrize("function", [takes, takes_plain])
-@pytest.mark.parametrize(("args", "kwargs"), [((), {}), ((1,), {"one": 1}), ((1, 2, 3, 4), {}), ((1,), {"four": 4}), ((), {"two": 2})])
+@pytest.mark.parametrize(
+    ("args", "kwargs"), [((), {}), ((1,), {"one": 1}), ((1, 2, 3, 4), {}), ((1,), {"four": 4}), ((), {"two": 2})]
+)
 def test_a_call_that_python_would_refuse_is_refused(function, args, kwargs):
     with pytest.raises(InvalidPayload, match="cannot be called so"):
         Handler("takes", function, Options()).bind(args, kwargs)

@@ -140,7 +140,9 @@ class Unreadable(BaseModel):
 
 
 AT = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
-FULL = Order(number=1, lines=[Line(product="tea", price=Decimal("4.20"))], at=AT, wait=timedelta(seconds=1.5), raw=b"abc")
+FULL = Order(
+    number=1, lines=[Line(product="tea", price=Decimal("4.20"))], at=AT, wait=timedelta(seconds=1.5), raw=b"abc"
+)
 THERE_AND_BACK = [
     (Order, FULL),
     (Aliased, Aliased(**{"in": 3})),

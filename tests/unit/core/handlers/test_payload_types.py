@@ -54,7 +54,12 @@ class Square(msgspec.Struct, tag=True):
 AT = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 KINDS = [
     (Point, Point(1, 2), '{"x":"1"}', "Expected `int`, got `str` - at `$.value.x`"),
-    (Address, Address("Elm", [Point(1)]), '{"street":"Elm","points":[{"y":1}]}', "missing required field `x` - at `$.value.points[0]`"),
+    (
+        Address,
+        Address("Elm", [Point(1)]),
+        '{"street":"Elm","points":[{"y":1}]}',
+        "missing required field `x` - at `$.value.points[0]`",
+    ),
     (Row, {"name": "a", "size": 1}, '{"name":"a","size":"b"}', "Expected `int`, got `str` - at `$.value.size`"),
     (datetime, AT, '"yesterday"', "Invalid RFC3339 encoded datetime - at `$.value`"),
     (date, AT.date(), '"2026-02-30"', "Invalid RFC3339 encoded date - at `$.value`"),
@@ -66,7 +71,12 @@ KINDS = [
     (bytes, b"\x00\xff", '"?"', "Invalid base64 encoded string - at `$.value`"),
     (int | str | None, None, "1.5", "Expected `int | str | null`, got `float` - at `$.value`"),
     (Circle | Square, Square(2.0), '{"type":"Line"}', "Invalid value 'Line' - at `$.value.type`"),
-    (dict[str, list[Colour]], {"a": [Colour.BLUE]}, '{"a":["blue",7]}', "Expected `str`, got `int` - at `$.value[...][1]`"),
+    (
+        dict[str, list[Colour]],
+        {"a": [Colour.BLUE]},
+        '{"a":["blue",7]}',
+        "Expected `str`, got `int` - at `$.value[...][1]`",
+    ),
     (tuple[int, str], (1, "a"), "[1]", "Expected `array` of length 2 - at `$.value`"),
     (set[int], {1, 2}, '["x"]', "Expected `int`, got `str` - at `$.value[0]`"),
     (Literal["a", "b"], "a", '"c"', "Invalid enum value 'c' - at `$.value`"),
@@ -123,7 +133,9 @@ def test_an_app_sets_how_large_payloads_and_results_may_be():
     def work(text: str) -> None: ...
 
     work.request(text="x" * 9)
-    with pytest.raises(PayloadTooLarge, match="payload of task 'work' has 21 bytes, allowed are 20: store it elsewhere"):
+    with pytest.raises(
+        PayloadTooLarge, match="payload of task 'work' has 21 bytes, allowed are 20: store it elsewhere"
+    ):
         work.request(text="x" * 10)
     with pytest.raises(PayloadTooLarge, match="payload of task 'unknown' has 31 bytes, allowed are 20"):
         app.enqueue("unknown", {"text": "x" * 20})

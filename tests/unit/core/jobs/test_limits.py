@@ -77,7 +77,11 @@ def test_limits_of_the_app_hold_for_tasks_that_say_nothing_else():
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: Concurrency(0), InvalidDefinition, "concurrency limit is 0, allowed are whole numbers from 1 to 10000"),
+        (
+            lambda: Concurrency(0),
+            InvalidDefinition,
+            "concurrency limit is 0, allowed are whole numbers from 1 to 10000",
+        ),
         (lambda: Concurrency(1.5), InvalidDefinition, "concurrency limit is 1.5, allowed are whole numbers"),
         (lambda: Rate(1, per_s=0), InvalidDefinition, "rate limit: per_s is 0, allowed is"),
         (lambda: Concurrency(1, key="customer"), InvalidDefinition, "names no argument; write it in braces"),

@@ -51,7 +51,9 @@ def test_each_effective_option_names_the_level_it_comes_from():
     }
 
 
-@pytest.mark.parametrize("options", [{"priority": 0}, {"priority": 9}, {"timeout_s": 0.001}, {"retention_s": 1}, {"queue": "a/b"}])
+@pytest.mark.parametrize(
+    "options", [{"priority": 0}, {"priority": 9}, {"timeout_s": 0.001}, {"retention_s": 1}, {"queue": "a/b"}]
+)
 def test_the_ends_of_each_range_are_allowed(options):
     assert complete_options(Options(**options)) != DEFAULTS
 

@@ -9,7 +9,11 @@ from jobistemer.core.jobs.retries import NO_RETRIES, Delays, Exponential
     [
         (Exponential(jitter=0), 0.9, [1000, 2000, 4000, None]),
         (Exponential(max_retries=2, first_s=0.5, factor=3, jitter=0), 0, [500, 1500, None]),
-        (Exponential(max_retries=4, first_s=10, factor=10, cap_s=60, jitter=0), 0, [10_000, 60_000, 60_000, 60_000, None]),
+        (
+            Exponential(max_retries=4, first_s=10, factor=10, cap_s=60, jitter=0),
+            0,
+            [10_000, 60_000, 60_000, 60_000, None],
+        ),
         (Exponential(max_retries=1, jitter=0.1), 0.5, [950, None]),
         (Exponential(max_retries=1, jitter=1), 0.999, [1, None]),
         (Exponential(max_retries=0), 0, [None]),

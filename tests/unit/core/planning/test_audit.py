@@ -21,7 +21,9 @@ def job(expression="* * * * *", **changes):
 
 
 def version(number=1, after=T, until=None, **changes):
-    return Version(number, job(**changes), f"f{number}", after, after * 1000, until, None if until is None else until * 1000)
+    return Version(
+        number, job(**changes), f"f{number}", after, after * 1000, until, None if until is None else until * 1000
+    )
 
 
 def row(minute, origin="", **changes):

@@ -114,7 +114,15 @@ def test_a_simulation_may_begin_and_end_within_a_day():
     assert sum(found.by_slot) == 9
 
 
-EXPRESSIONS = ["* * * * *", "*/7 * * * *", "0 22 * * *", "30 2 * * sun", "0 */5 * * mon-fri", "15 3 1 * *", "0 0 29 2 *"]
+EXPRESSIONS = [
+    "* * * * *",
+    "*/7 * * * *",
+    "0 22 * * *",
+    "30 2 * * sun",
+    "0 */5 * * mon-fri",
+    "15 3 1 * *",
+    "0 0 29 2 *",
+]
 SCHEDULES = st.one_of(
     st.builds(Cron, st.sampled_from(EXPRESSIONS), st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]),
               spread=st.sampled_from([0, 4000])),

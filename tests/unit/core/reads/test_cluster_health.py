@@ -53,7 +53,10 @@ def test_a_node_that_others_cannot_reach_is_named_once_with_who_says_so():
 def test_a_node_without_a_replica_is_a_warning_where_others_have_one():
     # A replica that is lost is none, and a node without slots needs none.
     lonely = [each for each in told(("a", WELL, NODES)) if each[1] == "replicas"]
-    assert lonely == [("10.0.0.2:6379", "replicas", "warning", "none"), ("10.0.0.3:6379", "replicas", "warning", "none")]
+    assert lonely == [
+        ("10.0.0.2:6379", "replicas", "warning", "none"),
+        ("10.0.0.3:6379", "replicas", "warning", "none"),
+    ]
     assert [each for each in told(("a", WELL, QUIET.replace("slave", "master"))) if each[1] == "replicas"] == []
 
 

@@ -17,7 +17,9 @@ WELL = {
 
 
 def test_of_a_fit_server_there_is_nothing_to_say():
-    assert {finding.check: finding.level for finding in check_server(WELL, 3)} == dict.fromkeys(("version", "role", "eviction", "memory", "persistence", "clock"), "fine")
+    assert {finding.check: finding.level for finding in check_server(WELL, 3)} == dict.fromkeys(
+        ("version", "role", "eviction", "memory", "persistence", "clock"), "fine"
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,24 @@ def slot(state, reason, error=""):
     [
         ("completed", "fired on time", "", "fired on time"),
         ("completed", "fired late by 3.2 s", "", "fired late by 3.2 s"),
-        ("completed", "fired late by 361.0 s (recovery execute_all)", "", "fired late by 361.0 s (recovery execute_all)"),
+        (
+            "completed",
+            "fired late by 361.0 s (recovery execute_all)",
+            "",
+            "fired late by 361.0 s (recovery execute_all)",
+        ),
         ("missed", "missed: found 361.0 s late; no ticker ran", "", "missed: found 361.0 s late; no ticker ran"),
         ("skipped", f"skipped because {OTHER} was still running", "", f"skipped because {NAMED} was still running"),
         ("compressed", f"compressed into {OTHER}; found 9.0 s late", "", f"compressed into {NAMED}; found 9.0 s late"),
         ("skipped", "paused by ana: release", "", "paused by ana: release"),
         ("skipped", "excluded by calendar holidays", "", "excluded by calendar holidays"),
         ("completed", "triggered by ana", "", "triggered by ana"),
-        ("canceled", "fired on time", f"canceled: replaced by {OTHER}", f"fired on time; canceled: replaced by {NAMED}"),
+        (
+            "canceled",
+            "fired on time",
+            f"canceled: replaced by {OTHER}",
+            f"fired on time; canceled: replaced by {NAMED}",
+        ),
         ("failed", "fired on time", "task load failed: no\nTraceback", "fired on time; task load failed: no"),
         ("queued", f"fired on time; queued behind {OTHER}", "", f"fired on time; queued behind {NAMED}"),
     ],
@@ -43,4 +53,6 @@ def test_an_occurrence_that_is_not_on_record_any_more_is_named_by_its_id():
 
 
 def test_what_is_spoken_of_and_not_among_them_can_be_looked_up():
-    assert find_mentioned([slot("compressed", f"compressed into {OTHER}"), slot("canceled", "", "replaced by occ_1")]) == {OTHER}
+    assert find_mentioned(
+        [slot("compressed", f"compressed into {OTHER}"), slot("canceled", "", "replaced by occ_1")]
+    ) == {OTHER}

@@ -64,7 +64,10 @@ def test_the_schema_says_what_the_decoder_says(of_type, value):
 
 def test_a_misfit_names_the_place_the_value_and_what_is_allowed():
     schema = msgspec.json.encode(msgspec.json.schema(Order))
-    assert find_misfit(schema, {**ORDER, "parts": [PART, {"number": "x"}]}) == "$.parts[1].number is 'x', allowed is integer"
+    assert (
+        find_misfit(schema, {**ORDER, "parts": [PART, {"number": "x"}]})
+        == "$.parts[1].number is 'x', allowed is integer"
+    )
     assert find_misfit(schema, {"type": "Order"}) == "$ has no field 'parts'"
 
 

@@ -28,7 +28,10 @@ def test_defaults_stay_off_the_wire():
         payload=msgspec.Raw(b"{}"), queue="default", priority=5, timeout_ms=300_000, retry=Exponential(),
         retention_ms=86_400_000, task_ref=None, unique="", metadata={},
     )  # fmt: skip
-    assert encode_message(compose_message("run_1", "greet", 7, **said)) == b'{"run":"run_1","handler":"greet","enqueued_at":7}'
+    assert (
+        encode_message(compose_message("run_1", "greet", 7, **said))
+        == b'{"run":"run_1","handler":"greet","enqueued_at":7}'
+    )
 
 
 def test_what_differs_from_the_defaults_is_carried():
@@ -79,7 +82,9 @@ def test_a_field_of_a_later_version_is_no_obstacle():
     assert decode_message(later) == PLAIN
 
 
-@pytest.mark.parametrize("broken", [b"", b"{}", b"not json", b'{"run":"r","handler":"h","enqueued_at":"soon"}', b"\xff"])
+@pytest.mark.parametrize(
+    "broken", [b"", b"{}", b"not json", b'{"run":"r","handler":"h","enqueued_at":"soon"}', b"\xff"]
+)
 def test_what_is_no_message_is_refused(broken):
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
         decode_message(broken)

@@ -31,7 +31,13 @@ def question(of_type: Any = Approval, text: str = "Close {customer}?", by=("ops"
 
 def test_a_question_keeps_its_text_its_people_and_its_times():
     found = question()
-    assert (found.name, found.text, found.by, found.asked_at, found.due_at) == ("approved", "Close {customer}?", ("ops",), 1_000, 2_000)
+    assert (found.name, found.text, found.by, found.asked_at, found.due_at) == (
+        "approved",
+        "Close {customer}?",
+        ("ops",),
+        1_000,
+        2_000,
+    )
     assert question(by="ops").by == ("ops",)
 
 
@@ -42,7 +48,9 @@ def test_the_text_takes_arguments_of_the_call_and_leaves_what_it_does_not_know()
 
 
 def test_the_fields_are_those_of_the_type():
-    assert [(each.name, each.kind, each.is_required, each.default, each.choices) for each in list_fields(question())] == [
+    assert [
+        (each.name, each.kind, each.is_required, each.default, each.choices) for each in list_fields(question())
+    ] == [
         ("ok", "flag", True, "", ()),
         ("level", "choice", True, "", ('"high"', '"low"')),
         ("amount", "integer", False, "3", ()),
@@ -51,7 +59,19 @@ def test_the_fields_are_those_of_the_type():
     ]
 
 
-@pytest.mark.parametrize(("of_type", "kind"), [(str, "text"), (int, "integer"), (float, "number"), (bool, "flag"), (Level, "choice"), (list[int], "json"), (Any, "json"), (object, "json")])
+@pytest.mark.parametrize(
+    ("of_type", "kind"),
+    [
+        (str, "text"),
+        (int, "integer"),
+        (float, "number"),
+        (bool, "flag"),
+        (Level, "choice"),
+        (list[int], "json"),
+        (Any, "json"),
+        (object, "json"),
+    ],
+)
 def test_an_answer_that_is_no_object_is_one_field(of_type, kind):
     (field,) = list_fields(question(of_type))
     assert (field.name, field.kind) == ("", kind)

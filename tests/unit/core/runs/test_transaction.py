@@ -103,7 +103,12 @@ class Word(StrEnum):
 
 @pytest.mark.parametrize("number", [10**5000, -(10**5000), 2**63], ids=["digits", "negative", "64 bits"])
 def test_a_number_that_the_client_library_cannot_write_is_refused_before_it_gets_there(number):
-    for step in (("SET", "a", number), ("HSET", "b", "field", number), ("INCRBY", "c", number), ("ZADD", "d", number, "x")):
+    for step in (
+        ("SET", "a", number),
+        ("HSET", "b", "field", number),
+        ("INCRBY", "c", number),
+        ("ZADD", "d", number, "x"),
+    ):
         with pytest.raises(InvalidInput, match="transaction: "):
             collected().write(*step)
 

@@ -44,9 +44,7 @@ def test_a_field_names_these_values(field, text, values):
 def test_these_days_of_a_month_match(by_date, by_weekday, month, days):
     first = datetime.fromisoformat(f"{month}-01T00:00:00+00:00")
     following = (
-        first.replace(month=first.month + 1)
-        if first.month < 12
-        else first.replace(year=first.year + 1, month=1)
+        first.replace(month=first.month + 1) if first.month < 12 else first.replace(year=first.year + 1, month=1)
     )
     due = Cron(f"30 12 {by_date} * {by_weekday}").between(first, following)
     assert [instant.day for instant in due] == [int(day) for day in days.split()]
@@ -71,9 +69,7 @@ def test_this_expression_is_refused_with_this_message(expression, message):
 
 @pytest.mark.parametrize(("zone", "dst", "expression", "window", "due"), cases("daylight_saving"))
 def test_around_this_change_of_the_clock_these_instants_are_due(zone, dst, expression, window, due):
-    start, end = (
-        datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)) for text in window.split(" .. ")
-    )
+    start, end = (datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)) for text in window.split(" .. "))
     schedule = Cron(expression, timezone=zone, dst=dst)
     found = [local(instant, zone)[5:] for instant in schedule.between(start, end)]
     assert found == ([] if due == "never" else due.split(", "))

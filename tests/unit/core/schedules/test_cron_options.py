@@ -15,9 +15,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 NAIVE = datetime(2026, 1, 1)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda **options: Cron("0 0 * * *", **options), lambda **o: Interval("P1D", **o)]
-)
+@pytest.mark.parametrize("make", [lambda **options: Cron("0 0 * * *", **options), lambda **o: Interval("P1D", **o)])
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -118,9 +116,7 @@ END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Manila", "Pacific/Kiritimati", "Etc/GMT+12"])
-@pytest.mark.parametrize(
-    "expression", ["* * * * * *", "0 0 * * *", "0 0 1 1 *", "0 0 0 1 1 ? 2020", "30 12 29 2 *"]
-)
+@pytest.mark.parametrize("expression", ["* * * * * *", "0 0 * * *", "0 0 1 1 *", "0 0 0 1 1 ? 2020", "30 12 29 2 *"])
 def test_at_the_ends_of_the_calendar_questions_are_answered(zone, expression):
     schedule = Cron(expression, timezone=zone)
     assert schedule.previous_before(BEGINNING) is None

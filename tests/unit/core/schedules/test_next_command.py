@@ -37,9 +37,7 @@ def test_changes_of_the_clock_are_marked():
 
 def test_json_says_the_same_to_a_script():
     answer = json.loads(
-        run(
-            "0 0 * * *", "-n", "2", "--from", "2026-12-24T12:00Z", "--calendar", "2026-12-25", "--json"
-        ).output
+        run("0 0 * * *", "-n", "2", "--from", "2026-12-24T12:00Z", "--calendar", "2026-12-25", "--json").output
     )
     assert answer["description"] == "at 00:00, every day (UTC)"
     assert [instant["at"] for instant in answer["instants"]] == [
@@ -105,4 +103,3 @@ def test_only_cron_expressions_are_compared():
     result = run("PT6H", "--beside", "croniter")
     assert result.exit_code == 2
     assert "--beside croniter is for cron expressions" in result.output
-

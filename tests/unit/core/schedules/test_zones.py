@@ -32,9 +32,7 @@ def _recorded_changes(name):
 
 
 def test_no_zone_of_the_database_changes_twice_within_the_sampling_step():
-    nearest = min(
-        later - earlier for name in NAMES for (earlier, *_), (later, *_) in pairwise(recorded_changes(name))
-    )
+    nearest = min(later - earlier for name in NAMES for (earlier, *_), (later, *_) in pairwise(recorded_changes(name)))
     assert nearest > SAMPLE
 
 
@@ -45,18 +43,14 @@ def test_no_clock_of_the_database_jumps_further_than_is_looked_back():
     assert longest + SAMPLE <= LONGEST_JUMP
 
 
-@pytest.mark.parametrize(
-    "name", ["Europe/Berlin", "Pacific/Apia", "Africa/Monrovia", "America/Juneau", "Asia/Gaza"]
-)
+@pytest.mark.parametrize("name", ["Europe/Berlin", "Pacific/Apia", "Africa/Monrovia", "America/Juneau", "Asia/Gaza"])
 def test_the_changes_that_are_found_are_those_that_the_database_records(name):
     recorded = [unix for unix, *_ in recorded_changes(name)]
     first, last = recorded[0] - DAY, recorded[-1] + DAY
     assert list(zone_of(name).changes(first, last)) == recorded
 
 
-@pytest.mark.parametrize(
-    "name", ["Europe/Berlin", "Pacific/Apia", "Australia/Lord_Howe", "Africa/Casablanca"]
-)
+@pytest.mark.parametrize("name", ["Europe/Berlin", "Pacific/Apia", "Australia/Lord_Howe", "Africa/Casablanca"])
 def test_spans_follow_one_another_without_a_gap_and_know_their_offset(name):
     zone = zone_of(name)
     spans = list(zone.spans(0, 60 * 366 * DAY))
