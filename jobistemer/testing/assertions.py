@@ -136,9 +136,17 @@ class Assertions(StepAssertions):
         __tracebackhide__ = True
         name = job if isinstance(job, str) else getattr(job, "name", None)
         declared = self.app.declarations
-        if not isinstance(name, str) or name not in declared:
+        if not isinstance(name, str) or (name not in declared and not _is_registered(self.app, name)):
             raise UnknownJob(f"this app has no job {name or job!r:.80}; {suggest_or_list(str(name), declared)}")
         return name
+
+
+def _is_registered(app: Jobistemer, name: str) -> bool:
+    """Return whether a job was put at run time; those of the app are registered when the clock is advanced."""
+    try:
+        return bool(app.control.find(name))
+    except (UnknownJob, InvalidInput):
+        return False
 
 
 def _describe_expected(at: When | None, outcome: str | None) -> str:

@@ -35,7 +35,8 @@ class Driver(Sleeper):
         self._clock = clock
         self._calls = calls
         self._system: System | None = None
-        self._declared = 0
+        self.deployed = 0
+        """How many jobs were declared when the last step deployed them."""
         self._relays = RelaySteps(app)
         self._result: Any = None
         self._last_failure: FailedAttempt | None = None
@@ -57,8 +58,8 @@ class Driver(Sleeper):
 
     def deploy_jobs(self) -> System:
         """Deploy all jobs that are declared by now and return the system. Called before time goes on."""
-        if len(self._app.declarations) != self._declared:
-            self._declared = len(self._app.declarations)
+        if len(self._app.declarations) != self.deployed:
+            self.deployed = len(self._app.declarations)
             self._app.deploy()
         return self.get_system()
 

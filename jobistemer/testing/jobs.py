@@ -68,6 +68,18 @@ class Jobs(Assertions):
             raise InvalidInput(f"the test has begun, at {format_instant(self.now)}: jobs.at(…) comes first of all")
         self._clock.move_to(parse_instant_ms("at", when))
 
+    def leave_out(self, *jobs: Any) -> None:
+        """Leave jobs of the app out of this test: they are not deployed, and the clock does not stop at their instants.
+
+        For jobs that are due every few seconds, where a test advances days. Raises UnknownJob, or InvalidInput when
+        the jobs are deployed already.
+        """
+        names = [self._job_name(job) for job in jobs]
+        if self._driver.deployed:
+            raise InvalidInput(f"the jobs are deployed already: jobs.leave_out({', '.join(names)}) comes before a step")
+        declarations = self.app.declarations
+        self._stack.callback(declarations.update, {name: declarations.pop(name) for name in names})
+
     def override(self, provider: Callable[..., Any], replacement: Callable[..., Any]) -> None:
         """Call another provider in place of one that `Depends` names, until the test ends.
 
@@ -154,7 +166,8 @@ class Jobs(Assertions):
         of the handler as it is.
         """
         __tracebackhide__ = True
-        self._driver.drive(self._driver.iter_call(self._build_request(task, args, kwargs)))
+        request = _build_request(self.app, task, self._task_name(task, {}), args, kwargs)
+        self._driver.drive(self._driver.iter_call(request))
         return self._driver.result()
 
     @overload
@@ -164,17 +177,9 @@ class Jobs(Assertions):
     async def perform_async(self, task: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Like `perform`, awaited."""
         __tracebackhide__ = True
-        await self._driver.drive_async(self._driver.iter_call(self._build_request(task, args, kwargs)))
+        request = _build_request(self.app, task, self._task_name(task, {}), args, kwargs)
+        await self._driver.drive_async(self._driver.iter_call(request))
         return self._driver.result()
-
-    def _build_request(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
-        name = self._task_name(task, {})
-        if name not in self.app.handlers:
-            raise UnknownTask(f"this app has no task {name!r}, so there is nothing to perform")
-        given = task.request(*args, **kwargs) if isinstance(task, TaskHandle) else None
-        request = given or Request(name, self.app.handlers[name].encode(args, kwargs))
-        options = msgspec.structs.replace(request.options, queue=PERFORM_QUEUE)
-        return msgspec.structs.replace(request, options=options, timing=NOW, single=None)
 
     def _target_ms(self, span: timedelta | None, until: When | None, parts: dict[str, float]) -> int:
         if until is None:
@@ -185,6 +190,15 @@ class Jobs(Assertions):
                 f"until is {until!r}, and it is {format_instant(self.now)}: give a later instant, and no span"
             )
         return until_ms
+
+
+def _build_request(app: Jobistemer, task: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+    if name not in app.handlers:
+        raise UnknownTask(f"this app has no task {name!r}, so there is nothing to perform")
+    given = task.request(*args, **kwargs) if isinstance(task, TaskHandle) else None
+    request = given or Request(name, app.handlers[name].encode(args, kwargs))
+    options = msgspec.structs.replace(request.options, queue=PERFORM_QUEUE)
+    return msgspec.structs.replace(request, options=options, timing=NOW, single=None)
 
 
 @contextmanager

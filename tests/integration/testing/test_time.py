@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobistemer import NO_RETRIES, Delays, Retry
-from jobistemer.core.errors import InvalidInput, NotConnected
+from jobistemer.core.errors import InvalidInput, NotConnected, UnknownJob
 from jobistemer.testing import under_test
 
 EIGHT = "2027-01-15T08:00:00Z"
@@ -208,3 +208,34 @@ def test_the_app_is_back_at_its_own_server_afterwards_and_nothing_of_the_test_is
     with under_test(app) as jobs:
         assert jobs.enqueued() == []
         assert app.queues.list() == []
+
+
+def test_a_job_that_is_left_out_has_no_instants_until_the_test_ends(app):
+    @app.job("* * * * * *")
+    def heartbeat() -> None: ...
+
+    @app.job("0 2 * * *")
+    def nightly() -> None: ...
+
+    with under_test(app, at="2027-01-15T08:00:00Z") as jobs:
+        with pytest.raises(UnknownJob, match="this app has no job 'nigthly'"):
+            jobs.leave_out(heartbeat, "nigthly")
+        jobs.leave_out(heartbeat)
+        assert jobs.advance(days=1) == 1
+        with pytest.raises(InvalidInput, match=r"deployed already: jobs.leave_out\(nightly\) comes before a step"):
+            jobs.leave_out(nightly)
+    assert set(app.declarations) == {"heartbeat", "nightly"}
+
+
+def test_a_job_that_was_put_at_run_time_is_given_by_its_name(app, jobs):
+    @app.task
+    def report(tenant: int) -> None: ...
+
+    jobs.at("2027-01-15T08:00:00Z")
+    with pytest.raises(UnknownJob, match="this app has no job 'tenant-7'"):
+        jobs.occurrences("tenant-7")
+    app.control.put("tenant-7", task=report, schedule="0 3 * * *", payload={"tenant": 7})
+    jobs.advance(days=1)
+    jobs.assert_occurred("tenant-7", at="2027-01-16T03:00:00Z")
+    with pytest.raises(UnknownJob, match="'tenant'"):
+        jobs.assert_occurred("tenant")
