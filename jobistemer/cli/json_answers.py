@@ -11,8 +11,8 @@ from jobistemer.core.safe_text import escape_json, hide_named, hide_secrets
 
 
 def encode_json(value: Any) -> str:
-    """Encode an answer as JSON."""
-    return escape_json(msgspec.json.encode(_hide(to_answer(value))).decode())
+    """Encode an answer as JSON. Bytes of a stored payload or result that are no UTF-8 become U+FFFD."""
+    return escape_json(msgspec.json.encode(_hide(to_answer(value))).decode(errors="replace"))
 
 
 def _hide(value: Any, name: str = "") -> Any:

@@ -7,6 +7,8 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
+from functools import partial
 from typing import TypeVar
 
 from jobistemer.core.errors import JobistemerError, Misconfigured, NotConnected, ServerRefused
@@ -57,22 +59,27 @@ def retry_until_done(step: Callable[[], object], stop: threading.Event, name: st
 
 def retry_apart(step: Callable[[], object], stop: threading.Event, name: str) -> bool:
     """Do the same on a thread that is left behind when `stop` is set: a server may keep a step waiting for long."""
-    done, ended, errors = threading.Event(), threading.Event(), list[BaseException]()
+    future = call_apart(partial(retry_until_done, step, stop, name), "connect")
+    while not wait([future], STOP_LOOK_S).done and not stop.is_set():
+        pass
+    return future.done() and future.result()
+
+
+def call_apart(step: Callable[[], Result], name: str) -> Future[Result]:
+    """Call `step` on a daemon thread. Returns its future, which has what the step returns or raises.
+
+    An executor would do the same, but its threads keep the process from ending.
+    """
+    future = Future[Result]()
 
     def work() -> None:
         try:
-            if retry_until_done(step, stop, name):
-                done.set()
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
-            errors.append(error)
-        ended.set()
+            future.set_result(step())
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that asks for the result
+            future.set_exception(error)
 
-    start_thread(work, "connect")
-    while not ended.wait(STOP_LOOK_S) and not stop.is_set():
-        pass
-    if errors:
-        raise errors[0]
-    return done.is_set()
+    start_thread(work, name)
+    return future
 
 
 def run_within(seconds: float, step: Callable[[], object], name: str) -> bool:

@@ -23,6 +23,7 @@ from jobistemer.core.reads.summaries import RunSummary
 from jobistemer.core.runs.message import Message
 from jobistemer.core.runs.records import AttemptRecord, RunRecord
 from jobistemer.core.text import CANCEL_MESSAGES, first_line, format_duration
+from jobistemer.core.unreadable import to_text
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.reads import jobs, records
 from jobistemer.store.reads.messages import find_sent_message
@@ -141,7 +142,7 @@ def _cut_payload(message: Message | None) -> Any:
     """Return the payload that is shown: a text when it is too long, None when none is kept."""
     if message is None:
         return None
-    payload = bytes(message.payload).decode()
+    payload = to_text(bytes(message.payload))
     if len(payload) <= MAX_PAYLOAD:
         return message.payload
     return f"{payload[:MAX_PAYLOAD]} … ({len(payload):,} characters)"
@@ -149,7 +150,7 @@ def _cut_payload(message: Message | None) -> Any:
 
 def _with_hints(session: Session, run: RunRecord, attempts: list[AttemptRecord], payload: Any) -> RenderableType:
     hints = find_run_hints(session.namespace.shards, run, session.now_ms)
-    shown = bytes(payload).decode() if isinstance(payload, msgspec.Raw) else payload or ""
+    shown = to_text(bytes(payload)) if isinstance(payload, msgspec.Raw) else payload or ""
     return Group(_details(run, attempts, shown, session.now_ms), *map(tables.cell, hints))
 
 
@@ -170,7 +171,7 @@ def _details(run: RunRecord, attempts: list[AttemptRecord], payload: str, now_ms
             ("note", run.news),
             ("attempts", run.attempts),
             ("payload", payload),
-            ("result", bytes(run.result).decode() if bytes(run.result) != b"null" else ""),
+            ("result", to_text(bytes(run.result)) if bytes(run.result) != b"null" else ""),
             ("error", run.error),
         )
     )

@@ -13,6 +13,7 @@ from jobistemer.core.errors import InvalidSchedule, JobistemerError
 from jobistemer.core.reads.summaries import WorkerSummary
 from jobistemer.core.runs.history_text import explain_occurrence
 from jobistemer.core.text import format_distance, format_duration
+from jobistemer.core.unreadable import to_text
 from jobistemer.store.calls.attempt_log import read_attempt_log
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import jobs, queues, records
@@ -137,7 +138,7 @@ def _read_run(namespace: Namespace, run_id: str) -> Details | None:
         return None
     (database, run), now_ms = located, namespace.clock.now_ms()
     message, attempts = find_sent_message(database, run), records.find_attempts(database, run)[-MAX_ATTEMPTS:]
-    payload = bytes(message.payload).decode()[:MAX_PAYLOAD] if message else ""
+    payload = to_text(bytes(message.payload))[:MAX_PAYLOAD] if message else ""
     canceled = f"{tables.format_instant(run.cancel, now_ms)}: {run.cancel_reason}" if run.cancel else ""
     facts = [
         ("state", f"{run.state}, {format_distance(run.ended_at, now_ms)}" if run.ended_at else str(run.state)),
@@ -147,7 +148,7 @@ def _read_run(namespace: Namespace, run_id: str) -> Details | None:
         ("asked to end (UTC)", canceled),
         ("note", run.news),
         ("payload", payload),
-        ("result", bytes(run.result).decode()[:MAX_PAYLOAD] if bytes(run.result) != b"null" else ""),
+        ("result", to_text(bytes(run.result))[:MAX_PAYLOAD] if bytes(run.result) != b"null" else ""),
     ]
     lines = run.error.splitlines()
     if attempts:

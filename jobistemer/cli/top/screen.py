@@ -60,6 +60,11 @@ def render_details(details: Details, title: str, footer: str, height: int) -> Re
     return Group(*head, *facts, *([Text(), *lines] if lines else []), _styled_line(footer, "reverse"))
 
 
+def format_cost(snapshot: TopSnapshot) -> str:
+    """Format what a look has cost the server, for the last line."""
+    return f"{snapshot.cost.commands} commands in {snapshot.cost.ms:g} ms a look"
+
+
 def share_lines(wants: Sequence[int], room: int) -> list[int]:
     """Share `room` lines among tables that want so many; returns how many each of them gets.
 

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from jobistemer import NO_RETRIES, Delays, Jobistemer
 from jobistemer.cli import main
-from jobistemer.cli.top import command
+from jobistemer.cli.top import command, monitor
 from jobistemer.cli.top.snapshot import CountingDatabase, take_snapshot
 from jobistemer.core.errors import NotConnected
 from jobistemer.store.calls.streams import StreamReader, open_streams
@@ -230,7 +230,9 @@ def test_while_the_server_does_not_answer_it_says_so_and_hears_what_is_pressed(u
         terminal.shows("p pauses")
         os.kill(server, signal.SIGSTOP)
         try:
-            terminal.shows("q ends it · p pauses · [?] keys · the server has not answered for 1 s")
+            terminal.shows("the server has not answered for 1 s · q ends it · p pauses")
+            terminal.press("2\r")
+            terminal.shows("queue default.*it is being read.*the server has not answered for")
             terminal.press("q")
             assert terminal.ends() == 0
         finally:
@@ -259,9 +261,11 @@ def test_without_a_terminal_it_is_one_page_or_one_value(url, monkeypatch):
 
 def test_a_server_that_goes_away_meanwhile_ends_a_single_page_with_the_reason(url, monkeypatch):
     looks = iter([True, False])
-    real = command.take_snapshot
+    real = monitor.take_snapshot
     monkeypatch.setattr(command, "REFRESH_S", 0.0)
-    monkeypatch.setattr(command, "take_snapshot", lambda shards: real(shards) if next(looks) else _raise(NotConnected("gone")))
+    monkeypatch.setattr(
+        monitor, "take_snapshot", lambda shards: real(shards) if next(looks) else _raise(NotConnected("gone"))
+    )
     result = CliRunner().invoke(main, ["top", "--once", "--url", url])
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", "Error: gone\n")
 

@@ -1,6 +1,7 @@
 """The details of the selected row in `jobistemer top`: its facts, and the end of its log or history."""
 
 import io
+import json
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from jobistemer.cli.top.parts import Target
 from jobistemer.cli.top.screen import render_details
 from jobistemer.store.calls import heartbeats
 from tests.support.apps import drain_queues
+from tests.support.lifecycle import fetch_one
 
 
 def facts(app, kind, name):
@@ -55,6 +57,18 @@ def test_a_dead_run_is_shown_with_its_error_and_a_canceled_one_with_the_reason(a
     run = app.enqueue("greet")
     run.cancel("wrong")
     assert facts(app, "run", run.id)[1]["asked to end (UTC)"].endswith(": wrong")
+
+
+def test_bytes_that_are_no_text_are_shown_as_escapes_by_all_commands(app, shard, cli):
+    run = app.enqueue("greet", {"name": "ann"}).id
+    entry, stream = fetch_one(shard).entry, shard.keys.stream("default:5")
+    ((_, fields),) = shard.client.xrange(stream, entry, entry)
+    again = shard.client.xadd(stream, {**fields, b"m": fields[b"m"].replace(b"ann", b"a\xffn")})
+    shard.client.hset(shard.keys.run(run), mapping={"entry": again, "result": b'"\xfe"'})
+    known = facts(app, "run", run)[1]
+    assert (known["payload"], known["result"]) == ('{"name":"a\\xffn"}', '"\\xfe"')
+    assert '{"name":"a\\xffn"}' in cli("run", "show", run).stdout
+    assert json.loads(cli("run", "show", run, "--json").stdout)["run"]["result"] == "\ufffd"
 
 
 def test_queues_workers_and_tickers_are_shown_with_their_numbers(app, shard):

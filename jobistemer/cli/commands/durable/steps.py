@@ -13,6 +13,7 @@ from jobistemer.control.signals import require_run
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.runs.steps import Signal, StepView
 from jobistemer.core.text import first_line, format_duration
+from jobistemer.core.unreadable import to_text
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.reads.durable.steps import list_signals, list_steps
 from jobistemer.terminal import tables
@@ -79,5 +80,5 @@ def _describe(step: StepView, now_ms: int) -> str:
         return first_line(step.error)
     if step.due_at and step.state == "waiting":
         return f"until {tables.format_instant(step.due_at, now_ms)}"
-    result = bytes(step.result).decode()
+    result = to_text(bytes(step.result))
     return "" if result == "null" else result if len(result) <= MAX_RESULT else f"{result[:MAX_RESULT]}…"
