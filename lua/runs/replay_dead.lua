@@ -1,10 +1,11 @@
 --[[
-replay_dead: give the work of a dead run to a new run. The dead one stays dead; it only leaves the dead letters.
+replay_dead: give the work of a dead run to a new run. The dead one stays dead and leaves the dead letters; each names
+the other, so that the dead one is not retried besides.
 
 USES enqueue_entry move_steps check_all_types
 KEYS
   dead     zset    {ns:shard}:dead                   loses the dead run
-  old      hash    {ns:shard}:run:<run_id>           the dead run: gets a note that names the new one
+  old      hash    {ns:shard}:run:<run_id>           the dead run: gets a note and the id of the new one
   run      hash    {ns:shard}:run:<run_id>           the new run: created
   stream   stream  {ns:shard}:stream:<queue>:<prio>  gets its entry
   streams  set     {ns:shard}:streams                places of the streams that exist
@@ -39,8 +40,8 @@ end
 
 move_steps(done, steps, {})
 local entry = enqueue_entry(stream, streams, place, message, 0, 0)
-redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry)
+redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry, 'retry_of', old_id)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
-redis.call('HSET', old, 'note', 'replayed as ' .. run_id)
+redis.call('HSET', old, 'note', 'replayed as ' .. run_id, 'retried_as', run_id)
 redis.call('ZREM', dead, old_id)
 return {'REPLAYED'}

@@ -69,7 +69,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def news(self) -> str:
         """Its note, without what it waited for before it ended: only which run has its work now."""
-        return self.note if not self.ended_at or " as run_" in self.note else ""
+        return self.note if not self.ended_at or self.retried_as else ""
 
 
 def count_attempts(state: str, attempt: int, unbegun: int = 0) -> int:

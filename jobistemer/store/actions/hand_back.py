@@ -20,7 +20,6 @@ from jobistemer.store.database import Database
 from jobistemer.store.scripts import ScriptCall
 
 BATCH = 200
-NOT_BEGUN = "canceled before it began"
 
 BuildCall = Callable[[Delivery], ScriptCall]
 
@@ -33,7 +32,7 @@ def hand_back(
     Raises NotConnected or ServerRefused: repeat the same call, it does not touch entries that were given back.
     """
     build = partial(runs.hand_back, database.keys, now=database.clock.now_ms(), delay_ms=delay_ms, note=note)
-    _give_back(database, deliveries, worker, build, NOT_BEGUN)
+    _give_back(database, deliveries, worker, build, has_begun=False)
 
 
 def interrupt(database: Database, deliveries: Sequence[Delivery], worker: str) -> None:
@@ -42,7 +41,7 @@ def interrupt(database: Database, deliveries: Sequence[Delivery], worker: str) -
     Raises NotConnected or ServerRefused: repeat the same call, it does not touch entries that were given back.
     """
     build = partial(runs.interrupt_run, database.keys)
-    _give_back(database, deliveries, worker, build, "canceled while its worker ended")
+    _give_back(database, deliveries, worker, build, has_begun=True)
 
 
 def put_off_unknown(database: Database, deliveries: Sequence[Delivery], worker: str, note: str) -> None:
@@ -51,11 +50,11 @@ def put_off_unknown(database: Database, deliveries: Sequence[Delivery], worker: 
     Raises NotConnected or ServerRefused: repeat the same call, it does not touch entries that were put off.
     """
     build = partial(unknown_tasks.put_off_unknown, database.keys, now_ms=database.clock.now_ms(), note=note)
-    _give_back(database, deliveries, worker, build, NOT_BEGUN)
+    _give_back(database, deliveries, worker, build, has_begun=False)
 
 
 def _give_back(
-    database: Database, deliveries: Sequence[Delivery], worker: str, build: BuildCall, cancel_reason: str
+    database: Database, deliveries: Sequence[Delivery], worker: str, build: BuildCall, *, has_begun: bool
 ) -> None:
     if not deliveries:
         return
@@ -68,7 +67,7 @@ def _give_back(
             if isinstance(reply, JobistemerError):
                 refused = reply
             elif reply.word == "CANCELED":
-                canceled.append(_end_canceled(delivery, worker, now_ms, cancel_reason))
+                canceled.append(_end_canceled(delivery, worker, now_ms, has_begun=has_begun))
     cancel.end_as_canceled(database, canceled)
     limits.release_deliveries(database, deliveries)
     if refused is not None:
@@ -87,11 +86,12 @@ def return_unstarted(database: Database, unstarted: Sequence[Unstarted], worker:
         canceled = [part[position - 1] for position in reply.values]
         if canceled:
             now_ms = database.clock.now_ms()
-            cancel.end_as_canceled(database, [_end_canceled(each.delivery, worker, now_ms) for each in canceled])
+            ended = [_end_canceled(each.delivery, worker, now_ms, has_begun=False) for each in canceled]
+            cancel.end_as_canceled(database, ended)
             limits.release_deliveries(database, [each.delivery for each in canceled])
 
 
-def _end_canceled(delivery: Delivery, worker: str, now_ms: int, reason: str = NOT_BEGUN) -> EndedAttempt:
+def _end_canceled(delivery: Delivery, worker: str, now_ms: int, *, has_begun: bool) -> EndedAttempt:
+    reason = "canceled while its worker ended" if has_begun else "canceled before it began"
     outcome = Outcome(AttemptState.CANCELED, error=reason)
-    source = "fetched" if reason == NOT_BEGUN else "attempt"
-    return EndedAttempt(delivery, outcome, CANCELED, worker, 0, now_ms, source)
+    return EndedAttempt(delivery, outcome, CANCELED, worker, 0, now_ms, "attempt" if has_begun else "fetched")

@@ -3,6 +3,7 @@ import pytest
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.runs.message import TaskRef, encode_message
 from jobistemer.store.actions import dead_letters
+from jobistemer.store.actions.retry_ended import retry_ended
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish
@@ -34,8 +35,8 @@ def test_the_work_of_a_dead_run_waits_again_as_a_new_run_and_the_dead_one_stays_
     entry = records(database)["run:run_2"]["entry"]
     again = encode_message(dead_letters.build_replay(letter.message, "run_2", LATER)).decode()
     expected = before | {
-        "run:run_1": before["run:run_1"] | {"note": "replayed as run_2"},
-        "run:run_2": {"state": "pending", "handler": "greet", "place": "default:5", "entry": entry},
+        "run:run_1": before["run:run_1"] | {"note": "replayed as run_2", "retried_as": "run_2"},
+        "run:run_2": {"state": "pending", "handler": "greet", "place": "default:5", "entry": entry, "retry_of": "run_1"},
         "stream:default:5": Stream({entry: {"m": again, "n": "0", "c": "0"}}, {}),
     }
     del expected["dead"]
@@ -68,6 +69,12 @@ def test_of_two_who_replay_the_same_letter_one_comes_too_late(database, letter):
     replay(database, letter, "run_2")
     with nothing_written(database):
         assert replay(database, letter, "run_3") == Reply("GONE", [])
+
+
+def test_what_was_replayed_is_not_retried_besides(database, letter):
+    replay(database, letter)
+    with nothing_written(database):
+        assert database.call(retry_ended(database.keys, letter.message, "run_3", LATER)) == Reply("AGAIN", [b"run_2"])
 
 
 def test_a_purged_letter_cannot_be_replayed(database, letter):
