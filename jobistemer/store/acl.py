@@ -18,7 +18,8 @@ from typing import Final, NamedTuple
 from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.runs.transaction import ALLOWED_COMMANDS
-from jobistemer.store.script_permissions import Permission, list_single_kinds, list_types, read_permissions
+from jobistemer.store.keys import TYPES
+from jobistemer.store.script_permissions import Permission, list_single_kinds, read_permissions
 from jobistemer.store.scripts import script
 
 
@@ -255,9 +256,8 @@ def _list_quarantine_permissions(found: set[Permission]) -> set[Permission]:
     reads = {*" ".join((*_READS_OF_TYPES.values(), "exists type pttl get sismember hscan")).split()}
     written = {each.kind for each in found if each.kind and each.command not in reads}
     written -= {*_OF_NAMESPACE, "app", "nothing"}
-    types = list_types()
     members = {"zset": ("zscore", "zrem"), "set": ("srem",)}
-    own = {Permission(command, kind) for kind in written for command in members.get(types.get(kind, ""), ())}
+    own = {Permission(command, kind) for kind in written for command in members.get(TYPES.get(kind, ""), ())}
     kept = {Permission(command, "kept") for command in ("rename", "pexpire", "exists", "type", "persist", "del")}
     return own | kept | {Permission(command, kind) for kind in written for command in ("type", "rename", "exists")}
 
@@ -266,11 +266,10 @@ def _list_own_permissions(role: Role, command: str) -> set[Permission]:
     if command in _KEYLESS:
         without = role.name == "producer" and command in _LOADING
         return {Permission("evalsha" if without else command, "")}
-    types = list_types()
     return {
         Permission(command, kind)
         for kind in list_key_kinds(role)
-        if command in _READS_OF_ALL or command in _READS_OF_TYPES.get(types.get(kind, ""), "").split()
+        if command in _READS_OF_ALL or command in _READS_OF_TYPES.get(TYPES.get(kind, ""), "").split()
     }
 
 

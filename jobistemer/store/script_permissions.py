@@ -82,19 +82,6 @@ def read_permissions(name: str) -> frozenset[Permission]:
 
 
 @cache
-def list_types() -> dict[str, str]:
-    """Return the type of each kind of key."""
-    types: dict[str, str] = {"app": "any", "kept": "any", **dict.fromkeys(_INSTEAD.values(), "zset")}
-    for each in list_scripts():
-        for part in (each.name, *each.header.uses):
-            # A script that takes keys of any type says nothing about theirs.
-            lines = [line for line in _KEY.finditer(read_contract(part)) if line[2] != "any"]
-            for line in lines:
-                types |= dict.fromkeys(_KIND.findall(line[0]), line[2])
-    return types
-
-
-@cache
 def list_single_kinds() -> frozenset[str]:
     """Return the kinds of keys that stand without a name or an id: there is one of each in a shard."""
     headers = "".join(read_contract(part) for each in list_scripts() for part in (each.name, *each.header.uses))

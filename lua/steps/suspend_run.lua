@@ -12,7 +12,7 @@ KEYS
   wake        channel  {ns:shard}:wake                   gets a message when nothing is due earlier
   steps       hash     {ns:shard}:steps:<run_id>         gets the records
   questions   zset     {ns:shard}:questions              gets the run when it asks people, by the ms of its question
-  part        hash     {ns:shard}:group:<group_id>       the group that it waits for: gets the number of its runs
+  group       hash     {ns:shard}:group:<group_id>       the group that it waits for: gets the number of its runs
   occurrence  hash     {ns:shard}:occurrence:<occ_id>    optional, or the run's group: read, was it halted meanwhile?
 ARGV
   entry        str  the stream entry
@@ -44,7 +44,7 @@ OUT
 KEEPS I3 I4 I5 I6 I7 I9
 ]]
 local stream, run, attempt, delayed, wake, steps = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local questions, part, occurrence = KEYS[7], KEYS[8], KEYS[9]
+local questions, group, occurrence = KEYS[7], KEYS[8], KEYS[9]
 local entry, run_id, place, state, worker, message = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local next_number, crashes, ended_at, due_at, keep_ms = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local note, wait, members, question = ARGV[12], ARGV[13], tonumber(ARGV[14]), ARGV[15]
@@ -59,7 +59,7 @@ if known[1] == entry then
 end
 -- A key of the wrong type ends the script here, while the entry is still there for the next send.
 check_types({steps, attempt}, {delayed, questions})
-local ended = members > 0 and tonumber(redis.call('HGET', part, 'done') or 0) or 0
+local ended = members > 0 and tonumber(redis.call('HGET', group, 'done') or 0) or 0
 if redis.call('XACK', stream, 'workers', entry) == 0 then
   local before = redis.call('HMGET', attempt, 'state', 'worker')
   return before[1] == 'suspended' and before[2] == worker and 'DONE' or 'STALE'
@@ -81,7 +81,7 @@ redis.call('HDEL', run, 'entry')
 redis.call('HSET', run, 'state', state, 'message', message, 'attempt', next_number, 'crashes', crashes, 'due_at', due_at)
 if note ~= '' then redis.call('HSET', run, 'note', note) end
 if wait ~= '' then redis.call('HSET', run, 'wait', wait) end
-if members > 0 and redis.call('EXISTS', part) == 1 then redis.call('HSET', part, 'total', members) end
+if members > 0 and redis.call('EXISTS', group) == 1 then redis.call('HSET', group, 'total', members) end
 if question ~= '' then redis.call('HSET', run, 'question', question) end
 if asks == '1' then redis.call('ZADD', questions, ended_at, run_id) end
 delay_member(delayed, wake, place .. ':' .. run_id, due_at)

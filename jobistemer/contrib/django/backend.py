@@ -31,8 +31,8 @@ from jobistemer.contrib.django.task_names import (
     normalize_json,
     task_enqueued,
 )
-from jobistemer.core.checks import check_name
-from jobistemer.core.errors import InvalidInput, RunFailed, UnknownRun
+from jobistemer.core.checks import check_id, check_name
+from jobistemer.core.errors import InvalidInput, RunFailed
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.runs.records import AttemptRecord, RunRecord
 from jobistemer.core.states import RunState
@@ -92,15 +92,14 @@ class JobistemerBackend(BaseTaskBackend):
 
     def get_result(self, result_id: str) -> Any:
         """Return the result with an id. Raises TaskResultDoesNotExist."""
-        app = get_app()
         try:
-            record = app.run(result_id).record()
-        except (UnknownRun, InvalidInput):
+            located = locate_run(get_app().namespace.shards, check_id("run id", result_id))
+        except InvalidInput:
             raise TaskResultDoesNotExist(result_id) from None
-        task, database = _TASKS.get(record.handler), locate_run(app.namespace.shards, result_id)
-        if task is None or database is None:
+        if located is None or located[1].handler not in _TASKS:
             raise TaskResultDoesNotExist(result_id)
-        return _read_result(database[0], record, task, self.alias)
+        database, record = located
+        return _read_result(database, record, _TASKS[record.handler], self.alias)
 
     async def aget_result(self, result_id: str) -> Any:
         """Return the result like `get_result`, awaited."""

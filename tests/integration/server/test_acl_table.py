@@ -12,13 +12,14 @@ import redis
 from jobistemer import Jobistemer
 from jobistemer.core.errors import ServerRefused
 from jobistemer.store.acl import ROLES, build_rule, list_permissions
+from jobistemer.store.keys import TYPES
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.script_permissions import list_single_kinds, list_types
+from jobistemer.store.script_permissions import list_single_kinds
 from jobistemer.store.server.connection import Server, connect
 from tests.support.roles import create_user
 from tests.support.servers import running, single
 
-KINDS = sorted({*list_types(), "settings", "app"})
+KINDS = sorted({*TYPES, "settings", "app", "kept"})
 # Where the key stands, for commands whose first key is not the second word.
 FORMS = {
     "xgroup|create": ("XGROUP", "CREATE", "KEY", "g", "$"),

@@ -5,7 +5,8 @@ from functools import cache
 import pytest
 
 from jobistemer.store.acl import ROLES, build_rule
-from jobistemer.store.script_permissions import list_types, read_permissions
+from jobistemer.store.keys import TYPES
+from jobistemer.store.script_permissions import read_permissions
 from jobistemer.store.scripts import list_scripts
 from tests.support.script_usage import SourceGraph
 
@@ -63,7 +64,7 @@ def test_no_rule_allows_what_endangers_the_server(role):
 def test_the_key_of_every_call_of_a_script_is_one_that_a_header_names(name):
     found = read_permissions(name)
     assert found
-    assert {each.kind for each in found} - {""} <= set(list_types())
+    assert {each.kind for each in found} - {""} <= {*TYPES, "app", "kept"}
 
 
 def test_a_script_does_to_each_kind_of_key_what_its_body_says():

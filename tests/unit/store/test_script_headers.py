@@ -9,7 +9,8 @@ import re
 import pytest
 
 from jobistemer.store.database import read_reply
-from jobistemer.store.scripts import LUA_FOLDER, Script, list_scripts, read_fragment, read_header, script
+from jobistemer.store.keys import TYPES
+from jobistemer.store.scripts import LUA_FOLDER, Script, list_scripts, read_contract, read_fragment, read_header, script
 from tests.support.for_each import for_each
 from tests.support.paths import ROOT
 
@@ -21,6 +22,7 @@ WORD = re.compile(r"'([A-Z]{2,})'")
 BINDING = re.compile(
     r"local (?P<names>[\w, ]+?)\s*=\s*(?P<values>(?:KEYS|ARGV|tonumber\(ARGV|read_from\(|math\.min\(\(?#).*)", re.DOTALL
 )
+CHECKS = {"HLEN": "hash", "ZCARD": "zset", "SCARD": "set", "LLEN": "list", "XLEN": "stream", "STRLEN": "string"}
 FRAGMENTS = {path.stem: path for path in sorted((LUA_FOLDER / "fragments").glob("*.lua"))}
 
 every_fragment = for_each(FRAGMENTS)
@@ -129,6 +131,18 @@ def test_what_is_not_bound_is_said_to_come_in_a_varying_number(each):
 def test_keys_and_arguments_appear_nowhere_else(each):
     found = [line for line in body(each) if re.search(r"\b(KEYS|ARGV)\b", line)]
     assert found in ([], ["check_all_types(KEYS)"])
+
+
+def test_the_types_of_keys_are_the_same_in_the_table_in_the_fragment_and_in_all_headers():
+    checked = re.findall(r"(\w+) = ('[^=]*?'),\n", "\n".join(fragment("check_all_types")[2]))
+    assert {kind: CHECKS[command] for command, kinds in checked for kind in re.findall(r"[a-z]+", kinds)} == TYPES
+    headers = "".join(map(read_contract, [*FRAGMENTS, *(each.name for each in list_scripts())]))
+    named = {
+        (kind, line[1])
+        for line in re.finditer(r"^  \w+ +(hash|set|zset|list|string|stream) .*$", headers, re.MULTILINE)
+        for kind in re.findall(r"\{ns:shard\}:([a-z]+)", line[0])
+    }
+    assert named <= set(TYPES.items())
 
 
 @every_script
