@@ -105,11 +105,12 @@ class DeadLetters:
             raise InvalidInput(f"run ids are {show(run_ids)}, allowed is a list of ids")
         for each in run_ids:
             check_id("run id", each)
-        purged = 0
-        for database in self._namespace.shards:
-            for start in range(0, len(run_ids), dead_letters.PAGE):
-                call = dead_letters.purge(database.keys, run_ids[start : start + dead_letters.PAGE])
-                purged += database.call(call).values[0]
+        chosen = list(dict.fromkeys(run_ids))
+        purged = sum(
+            dead_letters.purge_page(database, chosen[start : start + dead_letters.PAGE])
+            for database in self._namespace.shards
+            for start in range(0, len(chosen), dead_letters.PAGE)
+        )
         if purged:
             named = run_ids[0] if len(run_ids) == 1 else f"{run_ids[0]} and {len(run_ids) - 1} more"
             self._changes.record("purge dead", named, f"{purged} purged")

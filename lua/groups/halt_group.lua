@@ -16,6 +16,8 @@ local reason = ARGV[1]
 
 local added = redis.call('HGET', group, 'added')
 if not added then return {'UNKNOWN'} end
+-- A removal comes first: a script that has begun with one may go on writing at the memory limit.
+redis.call('HDEL', group, 'halt')
 redis.call('HSETNX', group, 'error', reason)
 redis.call('HSET', group, 'halt', 1)
 return {'HALTED', tonumber(added)}

@@ -21,8 +21,8 @@ ARGV
   now      int  ms
   by       str  the author of the change
 OUT
-  REMOVED  it is gone
-  STALE    it has another version, or was removed before: nothing was written
+  REMOVED  it is gone, by this call or an earlier send of it
+  STALE    it has another version, or another call has removed it: nothing was written
 KEEPS I1 I3 I9
 ]]
 local job, due, versions, history, audit, chores, live, queued =
@@ -32,14 +32,18 @@ local job_id, version, keep_ms, hold_ms, now, by =
 
 check_types({job, versions}, {due, history, chores}, nil, {audit})
 local known = redis.call('HMGET', job, 'version', 'definition', 'cursor')
-if known[1] ~= version then return {'STALE'} end
+if known[1] ~= version then
+  local line = table.concat({now, by, 'removed', 'version ' .. version}, '\n')
+  return {not known[1] and redis.call('LINDEX', audit, -1) == line and 'REMOVED' or 'STALE'}
+end
+-- A removal comes first: a script that has begun with one may go on writing at the memory limit.
+redis.call('ZREM', due, job_id)
+redis.call('ZREM', chores, 'update:' .. job_id)
 redis.call('HSET', versions, version, known[2], version .. ':until', known[3], version .. ':over', now)
 local goes_on = redis.call('EXISTS', live, queued) > 0
 redis.call('PEXPIRE', versions, goes_on and math.max(keep_ms, hold_ms) or keep_ms)
 redis.call('PEXPIRE', history, keep_ms)
 append_audit(audit, now, by, 'removed', 'version ' .. version)
 redis.call('PEXPIRE', audit, keep_ms)
-redis.call('ZREM', due, job_id)
-redis.call('ZREM', chores, 'update:' .. job_id)
 redis.call('DEL', job)
 return {'REMOVED'}

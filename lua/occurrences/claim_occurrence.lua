@@ -32,7 +32,8 @@ ARGV
   since       int  for a compressed row, and for the run that stands for it: the cursor before the first; else empty
   run_id, handler, place, message, waits  for each task; waits is how many tasks must succeed before
 OUT
-  CLAIMED state  decided by this call; the state of the occurrence now
+  CLAIMED state  decided by this call, or an instant outside the schedule by an earlier send of it; the state of the
+                 occurrence now
   TAKEN          this instant has been decided before
   BEHIND cursor  instants before this one are not decided yet: plan again from that cursor
   STALE version  the job has another version, or is gone (0)
@@ -64,7 +65,13 @@ if expected ~= '' then
   redis.call('HSET', job, 'cursor', instant)
   redis.call('ZADD', due, next_due, job_id)
 end
-if exists then return {'TAKEN'} end
+if exists then
+  -- A trigger that was sent twice must not look like another one: its caller would fire the next free second as well.
+  local made = expected == '' and redis.call('HMGET', occurrence, 'claimed_at', 'origin', 'state', 'reason')
+  local mine = made and tonumber(made[1]) == now and made[2] == 'trigger'
+    and (made[3] == 'skipped' or string.find(made[4], reason, 1, true) == 1)
+  return mine and {'CLAIMED', made[3]} or {'TAKEN'}
+end
 -- A compressed row ends with the next instant that is no part of it: an instant that a calendar excludes does not end
 -- it, and neither does an instant that was asked for by hand.
 if state == 'compressed' then redis.call('HSET', job, 'since', since)

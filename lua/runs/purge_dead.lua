@@ -8,19 +8,21 @@ KEYS
 ARGV
   run_id  str  for each run
 OUT
-  PURGED n  how many were deleted; the others are no dead letters (any more): nothing of them was written
+  PURGED left  deleted, now or by an earlier send; then the positions, from 1, of runs that are on record and are no dead
+               letters (any more): of those nothing was written
 KEEPS I9 I10
 ]]
 local dead, next_keys = KEYS[1], read_from(KEYS, 2)
 local count, next_args = math.min(#ARGV, 100), read_from(ARGV, 1)
 
-local purged = 0
-for _ = 1, count do
+local reply = {'PURGED'}
+for i = 1, count do
   local run, run_id = next_keys(1), next_args(1)
   -- A run that is not dead may still have work to do, so membership decides; its hash may have expired before.
   if redis.call('ZREM', dead, run_id) == 1 then
     redis.call('DEL', run)
-    purged = purged + 1
+  elseif redis.call('EXISTS', run) == 1 then
+    reply[#reply + 1] = i
   end
 end
-return {'PURGED', purged}
+return reply

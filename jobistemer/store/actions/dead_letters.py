@@ -102,6 +102,17 @@ def build_replay(message: Message, run_id: str, now_ms: int) -> Message:
     )
 
 
+def purge_page(database: Database, runs: Sequence[str]) -> int:
+    """Delete up to a hundred dead runs with their records. Returns how many of these runs were dead letters.
+
+    They are counted before: the answer to a call that was sent twice cannot tell what the first send has deleted.
+    Raises NotConnected or ServerRefused.
+    """
+    listed = database.read("ZMSCORE", database.keys.dead, *runs)
+    left = frozenset(database.call(purge(database.keys, runs)).values)
+    return sum(score is not None and position not in left for position, score in enumerate(listed, 1))
+
+
 def purge(keys: Keys, runs: Sequence[str]) -> ScriptCall:
     """Build the call that deletes up to a hundred dead runs with their records."""
     chosen = tuple(runs[:PAGE])

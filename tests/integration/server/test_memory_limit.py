@@ -8,13 +8,14 @@ from jobistemer.core.jobs.limits import LimitUse
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.actions.cancel import cancel_run
-from jobistemer.store.calls import heartbeats, holds, limits, occurrences, runs, streams, unknown_tasks
+from jobistemer.store.calls import groups, heartbeats, holds, jobs, limits, occurrences, runs, streams, unknown_tasks
 from jobistemer.store.calls.returned_runs import Unstarted, return_runs
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply
 from jobistemer.store.server.connection import connect
 from tests.support.clocks import NOW, FrozenClock
+from tests.support.groups import add_children, group_of
 from tests.support.lifecycle import (
     MINUTE,
     T0,
@@ -187,6 +188,21 @@ def test_running_work_can_be_cancelled(database):
     fill_up(database)
     assert database.call(runs.request_cancel(database.keys, "run_1", delivery.entry, NOW, "no")) == Reply("REQUESTED", [])
     assert records(database)["cancels"] == {"run_1": NOW}
+
+
+def test_runs_of_a_group_can_be_cancelled(database):
+    enqueue(database)
+    add_children(database, fetch_one(database), range(3))
+    fill_up(database)
+    assert database.call(groups.halt_group(database.keys, group_of(), "not needed")) == Reply("HALTED", [3])
+
+
+def test_a_job_can_be_removed(database):
+    register(database, job())
+    stored = jobs.find_job(database, "report")
+    fill_up(database)
+    assert database.call(jobs.remove(database.keys, stored, NOW, "ana")) == Reply("REMOVED", [])
+    assert jobs.find_job(database, "report") is None
 
 
 def test_an_occurrence_that_has_timed_out_is_halted(database):

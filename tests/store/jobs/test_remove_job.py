@@ -42,12 +42,20 @@ def test_a_removed_job_is_due_no_more_and_what_is_known_of_it_expires(database):
     assert ttl_ms(database, f"history:{ID}") == ttl_ms(database, f"versions:{ID}") == week
 
 
-def test_a_second_send_of_the_same_call_is_stale_and_writes_nothing(database):
+def test_a_second_send_of_the_same_call_is_recognised_and_writes_nothing(database):
     register(database, job())
     stored = jobs.find_job(database, "report")
     remove(database, stored)
     with nothing_written(database):
-        assert remove(database, stored) == Reply("STALE", [])
+        assert remove(database, stored) == Reply("REMOVED", [])
+
+
+def test_of_two_who_remove_a_job_the_second_is_told_so(database):
+    register(database, job())
+    stored = jobs.find_job(database, "report")
+    remove(database, stored)
+    with nothing_written(database):
+        assert database.call(jobs.remove(database.keys, stored, NOW, "bob")) == Reply("STALE", [])
 
 
 def test_a_job_that_was_changed_meanwhile_is_not_removed(database):
