@@ -7,26 +7,24 @@ and by the times.
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
 from collections import Counter
 from contextlib import suppress
+from operator import itemgetter
 from queue import Empty, SimpleQueue
 
 from jobistemer.core.errors import JobistemerError, NotConnected
-from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, FinalState, Outcome, Settlement, settle
-from jobistemer.core.states import AttemptState, RunState
-from jobistemer.runtime.log_limit import log_limited
-from jobistemer.store.calls import bulk_commit, groups, limits, run_ends
+from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, Outcome, Settlement, settle
+from jobistemer.core.states import AttemptState
+from jobistemer.store.calls import bulk_commit, limits
 from jobistemer.store.calls.ended_attempt import EndedAttempt, read_elapsed_ms
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import Prefetch
-from jobistemer.worker.attempts.run_logger import log_extra
-from jobistemer.worker.commit.effects import CommitEffects, add_transaction, final_log_calls
+from jobistemer.worker.commit.effects import CommitEffects, final_log_calls, log_postponed, log_stale
 
 MAX_BATCH = 200
 """How many go with one send: a fifth of what is in flight at most, so that the server records one part while slots work
@@ -36,8 +34,7 @@ WAIT_S = 0.5
 RETRY_S = 0.5
 """How long outcomes that the server refused wait before they are sent again, one by one."""
 
-log = logging.getLogger("jobistemer.worker")
-
+_ATTEMPT_OF = itemgetter(0)
 Bundle = list[tuple[Attempt, EndedAttempt]]
 """Plain successes that one call records."""
 
@@ -101,6 +98,10 @@ class Committer:
         # Outcomes that the server refused. Their entries stay this worker's, so they are tried until it takes them.
         self._postponed: dict[Attempt, None] = {}
         self._retry_at = 0.0
+        # Whose answer has come in this step; and in an earlier one of the same batch, which is sent again as a whole:
+        # they are counted and reported once.
+        self._answered: list[Attempt] = []
+        self._reported: set[Attempt] = set()
         # Whether each of the batch goes by itself: of those that were refused together one may be the cause.
         self._one_by_one = False
         self.counts: Counter[str] = Counter()
@@ -128,7 +129,9 @@ class Committer:
             self._commit_each(batch)
         # Room is made only now: what is taken in its place must not pile up while the server records nothing.
         ended = [attempt for attempt in batch if attempt not in self._postponed] if self._postponed else batch
-        self._batch = []
+        self._batch, self._answered = [], []
+        if self._reported:
+            self._reported &= self._postponed.keys()
         self._prefetch.finish(
             [attempt.key for attempt in ended], sum([attempt.ended - attempt.started for attempt in ended])
         )
@@ -149,6 +152,9 @@ class Committer:
         self._batch, self._postponed = list(self._postponed), {}
 
     def _commit(self, database: Database, attempts: list[Attempt]) -> None:
+        if self._answered:
+            self._reported.update(self._answered)
+            self._answered = []
         bundles: dict[bulk_commit.BundleKey, Bundle] = {}
         full: list[Bundle] = []
         singles: list[tuple[Attempt, ScriptCall]] = []
@@ -195,26 +201,13 @@ class Committer:
 
     def _try_build_call(self, attempt: Attempt) -> ScriptCall | None:
         try:
-            return self._build_call(attempt)
+            return self._effects.build_call(attempt, attempt.ended_attempt or settle_attempt(attempt))
         except NotConnected:
             raise
         except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
             # One outcome that cannot be recorded holds up no other.
             self._postpone(attempt, error)
             return None
-
-    def _build_call(self, attempt: Attempt) -> ScriptCall:
-        database, ended = attempt.database, attempt.ended_attempt or settle_attempt(attempt)
-        message, ending = ended.delivery.message, ended.ending
-        if not isinstance(ending, FinalState):
-            return run_ends.record_end(database.keys, ended, None)
-        fails = ending.state is not RunState.SUCCEEDED
-        if fails and ended.delivery.attempt and attempt.handler.context_parameter is not None:
-            # Attempts before this one may have mapped; what they have made ends with the run.
-            (made,) = groups.count_groups(database, [message.run])
-            ended = attempt.ended_attempt = ended._replace(groups_made=max(made, ended.groups_made))
-        job = self._effects.definitions.find(database, message.task_ref)
-        return add_transaction(attempt, ended, run_ends.record_end(database.keys, ended, job))
 
     def _handle_bundle_reply(self, bundle: Bundle, reply: Reply | JobistemerError) -> None:
         if isinstance(reply, JobistemerError):
@@ -223,19 +216,24 @@ class Committer:
             for attempt, _ in bundle:
                 self._postpone(attempt, reply)
             return
-        self.counts[AttemptState.SUCCEEDED] += len(bundle) - len(reply.values)
-        for position in reply.values:
-            self._count_stale(bundle[position - 1][0])
-        if self._effects.has_observers:
+        new = bundle
+        if reply.values or self._reported:
             stale = set(reply.values)
-            self._effects.report_successes([each for at, each in enumerate(bundle, 1) if at not in stale])
+            for position in stale:
+                self._count_stale(bundle[position - 1][0])
+            new = [each for at, each in enumerate(bundle, 1) if at not in stale and each[0] not in self._reported]
+        self.counts[AttemptState.SUCCEEDED] += len(new)
+        self._answered.extend(map(_ATTEMPT_OF, new))
+        if self._effects.has_observers:
+            self._effects.report_successes(new)
 
     def _count_stale(self, attempt: Attempt) -> None:
+        if attempt in self._reported:
+            # Its record has expired since.
+            return
         # Another worker took the entry over, or the run was canceled: its outcome is on record, this one is not.
-        delivery = attempt.delivery
         self.counts["stale"] += 1
-        log.warning("%s of %s was ended elsewhere; this outcome is dropped", delivery.message.run,
-                    delivery.message.handler, extra=log_extra(delivery))  # fmt: skip
+        log_stale(attempt.delivery)
 
     def _handle_reply(self, attempt: Attempt, reply: Reply | JobistemerError) -> None:
         ended = attempt.ended_attempt or settle_attempt(attempt)
@@ -254,8 +252,11 @@ class Committer:
             attempt.outcome, attempt.ended_attempt = Outcome(AttemptState.FAILED, error=error, poison=True), None
             self._recommit(attempt)
         else:
-            self.counts[ended.outcome.state] += 1
-            self._effects.after_commit(attempt.database, ended, reply, attempt)
+            if attempt not in self._reported:
+                self.counts[ended.outcome.state] += 1
+                self._answered.append(attempt)
+                self._effects.report(ended, attempt)
+            self._effects.follow(attempt.database, ended, reply)
 
     def _recommit(self, attempt: Attempt) -> None:
         # By itself and at once: the batch that it was in is kept until it is answered, so an error here sends all of
@@ -265,10 +266,7 @@ class Committer:
 
     def _postpone(self, attempt: Attempt, error: Exception) -> None:
         self._postponed[attempt] = None
-        message = attempt.delivery.message
-        text, cause = "%s of %s could not be recorded, trying again: %s", f"commit {error}"
-        known = log_extra(attempt.delivery)
-        log_limited(log, logging.ERROR, cause, text, message.run, message.handler, error, extra=known)
+        log_postponed(attempt.delivery, error)
 
 
 def settle_attempt(attempt: Attempt) -> EndedAttempt:

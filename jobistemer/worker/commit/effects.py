@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 
+from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.runs.message import TaskRef
+from jobistemer.core.runs.message import Delivery, TaskRef
 from jobistemer.core.runs.settle import SUCCEEDED, FinalState, Suspension, describe_settlement, must_undo
 from jobistemer.core.runs.transaction import Transaction
 from jobistemer.core.states import RunState
+from jobistemer.runtime.log_limit import log_limited
 from jobistemer.runtime.logging import log_failure
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import groups, run_ends, transactions
@@ -43,6 +45,19 @@ class CommitEffects:
         # Asked once for each bundle, so that a hundred successes cost nothing where nothing looks at them.
         self.has_observers = hook_notifier is not None or metrics is not None
 
+    def build_call(self, attempt: Attempt, ended: EndedAttempt) -> ScriptCall:
+        """Build the call that records an end by itself, with what goes with it. Raises JobistemerError."""
+        database, message, ending = attempt.database, ended.delivery.message, ended.ending
+        if not isinstance(ending, FinalState):
+            return run_ends.record_end(database.keys, ended, None)
+        fails = ending.state is not RunState.SUCCEEDED
+        if fails and ended.delivery.attempt and attempt.handler.context_parameter is not None:
+            # Attempts before this one may have mapped; what they have made ends with the run.
+            (made,) = groups.count_groups(database, [message.run])
+            ended = attempt.ended_attempt = ended._replace(groups_made=max(made, ended.groups_made))
+        job = self.definitions.find(database, message.task_ref)
+        return _add_transaction(attempt, ended, run_ends.record_end(database.keys, ended, job))
+
     def report_successes(self, bundle: list[tuple[Attempt, EndedAttempt]]) -> None:
         """Count plain successes that are on record, and queue them for hooks; nothing else follows from them."""
         if self._metrics is not None:
@@ -52,14 +67,18 @@ class CommitEffects:
                 self._hook_notifier.notify(ended)
 
     def after_commit(self, database: Database, ended: EndedAttempt, reply: Reply, attempt: Attempt | None) -> None:
-        """Do what follows from an end that is on record. attempt: None for one that another worker began."""
-        if isinstance(ended.ending, Suspension) and ended.ending.is_interrupt:
-            # The attempt does not count, and goes on elsewhere under its number.
-            return
-        if must_undo(ended.delivery.message, ended.ending):
-            # It has not ended yet: its steps are undone first.
-            return
+        """Do what follows from an end that is on record. attempt: None for one that another worker began.
+
+        Raises NotConnected: then the end is reported, and `follow` may be called again.
+        """
         # First what asks no server: should it be away, the rest is an acceleration only.
+        self.report(ended, attempt)
+        self.follow(database, ended, reply)
+
+    def report(self, ended: EndedAttempt, attempt: Attempt | None) -> None:
+        """Log and count an end that is on record, and queue it for hooks; to be called once."""
+        if _goes_on(ended):
+            return
         if attempt is not None and ended.outcome.error:
             _log_error(ended)
         if self._metrics is not None:
@@ -69,6 +88,21 @@ class CommitEffects:
             transaction = _find_transaction(attempt, ended) if attempt is not None else None
             for message, _ in transaction.follow_ups if transaction is not None else ():
                 self._hook_notifier.notify(message)
+
+    def follow(self, database: Database, ended: EndedAttempt, reply: Reply) -> None:
+        """Cancel and expire what an end that is on record leaves behind. Raises NotConnected."""
+        if _goes_on(ended):
+            return
+        try:
+            self._clear_up(database, ended, reply)
+        except NotConnected:
+            raise
+        except JobistemerError as error:
+            # The end is on record, and what is left behind meets its marks on the server when its time comes.
+            text, message = "%s of %s has ended, but not all that follows from it was done: %s", ended.delivery.message
+            log_limited(log, logging.WARNING, f"follow {error}", text, message.run, message.handler, error)
+
+    def _clear_up(self, database: Database, ended: EndedAttempt, reply: Reply) -> None:
         slot = ended.delivery.message.task_ref
         if slot is not None and isinstance(ended.ending, FinalState) and ended.ending.verdict:
             job = self.definitions.find(database, slot)
@@ -93,6 +127,14 @@ class CommitEffects:
             groups.expire_groups(database, slot.occurrence, job)
 
 
+def _goes_on(ended: EndedAttempt) -> bool:
+    if isinstance(ended.ending, Suspension) and ended.ending.is_interrupt:
+        # The attempt does not count, and goes on elsewhere under its number.
+        return True
+    # It has not ended yet: its steps are undone first.
+    return must_undo(ended.delivery.message, ended.ending)
+
+
 def _log_error(ended: EndedAttempt) -> None:
     """Log why an attempt did not succeed, and what becomes of its run: a retry as a warning, a failure as an error."""
     delivery, outcome = ended.delivery, ended.outcome
@@ -110,7 +152,19 @@ def _log_error(ended: EndedAttempt) -> None:
     log.log(level, "%s", text, extra=log_extra(delivery))
 
 
-def add_transaction(attempt: Attempt, ended: EndedAttempt, commit: ScriptCall) -> ScriptCall:
+def log_stale(delivery: Delivery) -> None:
+    """Log that an attempt was ended elsewhere."""
+    text = "%s of %s was ended elsewhere; this outcome is dropped"
+    log.warning(text, delivery.message.run, delivery.message.handler, extra=log_extra(delivery))
+
+
+def log_postponed(delivery: Delivery, error: Exception) -> None:
+    """Log that an outcome waits for another try to record it, once a minute for each error."""
+    text, cause, message = "%s of %s could not be recorded, trying again: %s", f"commit {error}", delivery.message
+    log_limited(log, logging.ERROR, cause, text, message.run, message.handler, error, extra=log_extra(delivery))
+
+
+def _add_transaction(attempt: Attempt, ended: EndedAttempt, commit: ScriptCall) -> ScriptCall:
     """Return the call that commits and applies the handler's transaction; the plain one when there is none to apply.
 
     One script does both: a worker that dies, or a fence that refuses it, leaves either both or neither.

@@ -126,9 +126,10 @@ class LoopSlots:
         for attempt in running:
             reason = "it blocked its event loop" if attempt.stop is stop else f"its event loop was blocked by {culprit}"
             attempt.timeout_note = f"; {reason}"
+        # First: without a thread for the new loop, the blocked one goes on to take attempts, and the next check tries.
+        self._loop = self._open(self._renew)
         self._blocked_loops.append(blocked)
         blocked.slots.retire()
-        self._loop = self._open(self._renew)
         self._loop.slots.wake(len(self._waiting))
 
     def _check_blocked(self, loop: EventLoop, running: list[Attempt], now: float) -> int:

@@ -149,8 +149,14 @@ class CoroutineSlots:
             isolation.run(attempt, self._report)
             self._loop.call_soon_threadsafe(ended.set_result, None)
 
-        start_thread(wait, "process slot")
-        await ended
+        try:
+            start_thread(wait, "process slot")
+        except RuntimeError as error:
+            # The system has no more threads at this moment.
+            self._attempts.end_unstarted(attempt, outcome_of_error(error))
+            self._report(attempt)
+        else:
+            await ended
 
     def _stop(self, task: asyncio.Task[None]) -> None:
         self._loop.call_soon_threadsafe(self._replace, task)

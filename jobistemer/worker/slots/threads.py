@@ -94,12 +94,29 @@ class ThreadSlots:
     def _add_thread(self) -> None:
         start_thread(self._work, "slot")
 
+    def _try_add_thread(self) -> bool:
+        try:
+            self._add_thread()
+        except RuntimeError as error:
+            # The system has no more threads at this moment.
+            log.error("a slot is free only when the handler that was stopped in it has ended: %s", error)
+            return False
+        return True
+
     def _work(self) -> None:
+        while self._run_attempts():
+            pass
+
+    def _run_attempts(self) -> bool:
+        """Run attempts until one of them was stopped. Returns whether this thread goes on: it could not be replaced."""
+        keeps_slot = False
+
         def stop() -> None:
+            nonlocal keeps_slot
             # Before the exception: afterwards this thread may already have ended, and would count as leaked for ever.
             self._stopped_threads[interrupt.ident] = time.monotonic()
+            keeps_slot = not self._try_add_thread()
             interrupt.stop()
-            self._add_thread()
 
         interrupt, isolation = ThreadInterrupt(), self._isolation
         waiting, attempts, report = self._waiting, self._attempts, self._report
@@ -121,3 +138,4 @@ class ThreadSlots:
                     interrupt.wait()
                     break
         self._stopped_threads.pop(interrupt.ident, None)
+        return keeps_slot

@@ -9,12 +9,15 @@ import msgspec
 import pytest
 import redis
 
-from jobistemer import Delays
+from jobistemer import NO_RETRIES, Delays
 from jobistemer.app import Jobistemer
 from jobistemer.core import ids
-from jobistemer.core.errors import NotConnected
+from jobistemer.core.errors import NotConnected, ServerRefused
+from jobistemer.core.jobs.limits import Concurrency
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import RunState
+from jobistemer.store.actions import cancel
+from jobistemer.store.calls import limits
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.commit.committer import MAX_BATCH, Committer
 from jobistemer.worker.commit.effects import CommitEffects
@@ -171,6 +174,68 @@ def test_outcomes_are_sent_again_when_the_connection_breaks_after_the_server_has
     assert run.state() is RunState.SUCCEEDED
     assert worker.committer.counts == {"succeeded": 1}
     assert worker.prefetch.in_flight == 0
+
+
+def count_runs(worker):
+    """How many ends the metrics of a worker have counted, by task and state."""
+    runs = next(each for each in worker.attempt_metrics.measures() if each.name == "runs")
+    return {(labels[0], labels[-1]): count for labels, count in runs.values}
+
+
+def test_ends_are_counted_once_when_the_connection_breaks_before_their_permits_are_released(app, database, monkeypatch):
+    @app.task(limits=[Concurrency(5)])
+    def send() -> None: ...
+
+    app.enqueue("note", {"text": "plain"})
+    runs = [send.enqueue() for _ in range(2)]
+    worker = StepWorker(database, app)
+    worker.fetch()
+    worker.execute()
+
+    # When the server is away right after it has recorded them, and comes back
+    with monkeypatch.context() as patched, pytest.raises(NotConnected):
+        patched.setattr(limits, "release_limits", _raise_not_connected)
+        worker.committer.step()
+    assert [run.state() for run in runs] == [RunState.SUCCEEDED] * 2
+    worker.committer.step()
+
+    # Then each was counted once, the permits are free, and the worker has room again
+    assert worker.committer.counts == {"succeeded": 3}
+    assert count_runs(worker) == {("note", "succeeded"): 1, ("send", "succeeded"): 2}
+    assert records(database).get("held:task/send") is None
+    assert worker.prefetch.in_flight == 0
+
+
+def test_what_follows_from_an_end_and_is_refused_neither_counts_it_again_nor_holds_up_anything(app, database, monkeypatch):
+    # Given a job whose first failure cancels its other task, at a moment in which nothing can be cancelled
+    def breaks() -> None:
+        raise ValueError("no")
+
+    pair = app.job("0 0 1 1 *", name="pair", failure="fail_fast", retry=NO_RETRIES)
+    pair.task(breaks, name="first")
+    pair.task(lambda: None, name="second")
+
+    app.deploy()
+    app.control.trigger("pair")
+    app.enqueue("note", {"text": "plain"})
+    worker = StepWorker(database, app)
+    worker.fetch()
+    worker.execute()
+
+    def refuse(*_):
+        raise ServerRefused("OOM command not allowed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cancel, "cancel_siblings", refuse)
+        worker.committer.step()
+
+    assert worker.committer._postponed == {}
+    assert sum(worker.committer.counts.values()) == sum(count_runs(worker).values()) == 3
+    assert worker.prefetch.in_flight == 0
+
+
+def _raise_not_connected(*_):
+    raise NotConnected("away")
 
 
 def test_an_outcome_that_cannot_be_recorded_holds_up_none_of_those_that_go_with_it(app, database):

@@ -1,0 +1,108 @@
+"""Slots where the system has no more threads: neither a slot nor an attempt is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from queue import SimpleQueue
+from threading import Event
+from unittest.mock import Mock
+
+import pytest
+
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.handlers.worker_hooks import WorkerHooks
+from jobistemer.core.jobs.options import Options
+from jobistemer.core.runs.message import Delivery
+from jobistemer.core.runs.settle import Outcome
+from jobistemer.core.states import AttemptState
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.in_flight import RunningAttempts
+from jobistemer.worker.slots import coroutines, event_loop, threads
+from jobistemer.worker.slots.blocked_loops import LoopSlots
+from jobistemer.worker.slots.coroutines import CoroutineSlots
+from jobistemer.worker.slots.threads import ThreadSlots
+from tests.support.lifecycle import build_attempt, message
+from tests.unit.worker.execute.test_execute import HERE
+
+GIVE_UP_S = 60
+
+
+def make_attempt(name: str, function: object, crashes: int = 0) -> Attempt:
+    handler = Handler("greet", function, Options(executor="auto"))
+    return build_attempt(HERE, Delivery(b"s", name.encode(), message(run=name), 0, crashes), handler)
+
+
+def no_threads(*_: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def wait_in_python(flag: Event) -> None:
+    """Wait as code does that can be stopped: it executes Python now and then."""
+    while not flag.wait(0.01):
+        pass
+
+
+def test_a_slot_whose_stopped_thread_cannot_be_replaced_goes_on_when_its_handler_has_ended(monkeypatch):
+    attempts, reported, began = RunningAttempts(), SimpleQueue[Attempt](), Event()
+
+    def hangs() -> None:
+        began.set()
+        wait_in_python(Event())
+
+    slots = ThreadSlots(1, attempts, reported.put, None)
+    first, second = make_attempt("run_1", hangs), make_attempt("run_2", lambda: None)
+    slots.put([first, second])
+    assert began.wait(GIVE_UP_S)
+
+    # When the watchdog stops the first while no thread can be started
+    monkeypatch.setattr(threads, "start_thread", no_threads)
+    assert attempts.end(first, Outcome(AttemptState.TIMED_OUT))
+    first.stop()
+
+    # Then its own thread runs the next one
+    assert reported.get(timeout=GIVE_UP_S) is second
+    assert slots.count_leaked(float("inf")) == 0
+    slots.end()
+
+
+def test_a_blocked_loop_keeps_its_attempts_until_another_loop_can_be_started(monkeypatch):
+    attempts, reported, began, released = RunningAttempts(), SimpleQueue[Attempt](), Event(), Event()
+
+    async def blocks() -> None:
+        began.set()
+        released.wait(GIVE_UP_S)
+
+    async def runs() -> None: ...
+
+    slots = LoopSlots(1, attempts, reported.put, None, 0.0, WorkerHooks())
+    slots.put([make_attempt("run_1", blocks)])
+    assert began.wait(GIVE_UP_S)
+    slots.put([make_attempt("run_2", runs)])
+
+    # When the blocked loop cannot be replaced, and goes on later
+    with monkeypatch.context() as patched:
+        patched.setattr(event_loop, "start_thread", no_threads)
+        with pytest.raises(RuntimeError):
+            slots._replace(attempts.running())
+    released.set()
+
+    # Then it runs what has waited
+    assert [reported.get(timeout=GIVE_UP_S).delivery.message.run for _ in range(2)] == ["run_1", "run_2"]
+    slots.end()
+
+
+def test_a_suspect_without_a_thread_to_wait_for_its_process_is_reported(monkeypatch):
+    reported = SimpleQueue[Attempt]()
+    suspect = make_attempt("run_1", lambda: None, crashes=1)
+
+    async def serve() -> None:
+        slots = CoroutineSlots(asyncio.get_running_loop(), deque([suspect]), RunningAttempts(), reported.put, Mock())
+        slots.add()
+        while reported.empty():
+            await asyncio.sleep(0)
+        slots.end()
+
+    monkeypatch.setattr(coroutines, "start_thread", no_threads)
+    asyncio.run(asyncio.wait_for(serve(), GIVE_UP_S))
+    assert reported.get_nowait().outcome.state is AttemptState.FAILED
