@@ -1,8 +1,9 @@
 --[[
 commit_successes: end up to 100 runs of one stream that succeeded and change nothing but their records: no occurrence,
-no unique key. The same as commit_run for each of them, at a third of the cost.
+no unique key. The same as commit_run for each of them, at a third of the cost. What `record_success` writes is written
+here without entering it: its call for each run costs 2 % of the server's time. A test holds the two alike.
 
-USES read_from owns_entry list_ended add_outcomes check_types
+USES read_from owns_entry list_ended add_outcomes check_types leave_stream
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entries
   ended    list    {ns:shard}:ended:<state>          lists the runs
@@ -26,7 +27,7 @@ local stream, ended, outcomes, worker, retention_ms, queue = KEYS[1], KEYS[2], K
 local count, next_args = tonumber(ARGV[4]), read_from(ARGV, 5)
 local runs, next_keys = math.min((#KEYS - 3) / 2, 100), read_from(KEYS, 4)
 
-local reply, gone, listed, tasks, id_at, broken, refused = {'DONE'}, {}, {}, {}, nil, {}, nil
+local reply, gone, written, tasks, broken, refused = {'DONE'}, {}, {}, {}, {}, nil
 local entries, attempts = {next_args(count)}, {next_keys(count)}
 -- An attempt is on record before its end only when it took long: one look at all of them replaces one at each.
 if redis.call('EXISTS', unpack(attempts)) > 0 then
@@ -38,8 +39,8 @@ for i = 1, runs do
   local run, number, started_at, ended_at, result, task = next_keys(1), next_args(5)
   local mine = all or owns_entry(stream, entries[i], attempts[i], worker, ended_at)
   -- pcall: it is acknowledged by now, and a key of the wrong type may neither lose this run nor hold up another one.
-  local written = mine and redis.pcall('HSET', run, 'state', 'succeeded', 'ended_at', ended_at)
-  if tonumber(written) then
+  local answer = mine and redis.pcall('HSET', run, 'state', 'succeeded', 'ended_at', ended_at)
+  if tonumber(answer) then
     -- A record without a number is that of a first attempt, as those of nearly all runs are.
     if number ~= '0' then redis.call('HSET', run, 'attempt', number) end
     if result ~= '' then redis.call('HSET', run, 'result', result) end
@@ -47,21 +48,12 @@ for i = 1, runs do
       'started_at', started_at, 'ended_at', ended_at)
     redis.call('PEXPIRE', attempts[i], retention_ms)
     redis.call('PEXPIRE', run, retention_ms)
-    gone[#gone + 1], tasks[#tasks + 1] = entries[i], task
-    -- The id stands behind the same prefix in the key of each run.
-    id_at = id_at or #string.match(run, '^.-:run:') + 1
-    listed[#listed + 1] = string.sub(run, id_at)
+    gone[#gone + 1], written[#written + 1], tasks[#tasks + 1] = entries[i], run, task
   elseif mine then
-    refused, broken[#broken + 1] = written, entries[i]
+    refused, broken[#broken + 1] = answer, entries[i]
   elseif mine == false then
     reply[#reply + 1] = i
   end
 end
-if #gone > 0 then redis.call('XDEL', stream, unpack(gone)) end
-list_ended(ended, listed)
-add_outcomes(outcomes, 'succeeded ' .. queue .. ' ', tasks)
--- What could not be written is in flight again, and the same worker's.
-for _, entry in ipairs(broken) do
-  redis.call('XCLAIM', stream, 'workers', worker, 0, entry, 'FORCE', 'JUSTID')
-end
+leave_stream(stream, gone, broken, worker, ended, written, outcomes, queue, tasks)
 return refused or reply

@@ -145,6 +145,18 @@ def test_the_types_of_keys_are_the_same_in_the_table_in_the_fragment_and_in_all_
     assert named <= set(TYPES.items())
 
 
+def test_a_bundle_of_plain_successes_writes_word_for_word_what_record_success_writes():
+    def writes(text):
+        found = re.search(r"redis\.pcall\('HSET', run.*?'PEXPIRE', run, retention_ms\)", text, re.DOTALL)
+        lines = [line.strip() for line in found[0].splitlines()]
+        return [line for line in lines if line.startswith(("redis", "'", "if number", "if result"))]
+
+    shared = writes("\n".join(fragment("record_success")[2]))
+    own = writes(source(script("commit_successes")).replace("attempts[i]", "attempt"))
+    assert own == shared
+    assert len(own) == 7
+
+
 @every_script
 def test_a_script_says_which_fragments_it_uses(each):
     uses = set(each.header.uses)
