@@ -22,7 +22,7 @@ from jobistemer.store.errors import is_unreadable, is_wrong_type, translate_erro
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply, ScriptCall, script
 from jobistemer.store.server.cluster_client import SlotClient
-from jobistemer.store.server.direct_execute import direct_execute
+from jobistemer.store.server.direct_execute import direct_execute, direct_execute_all
 
 Command = tuple[Any, ...]
 TIME: Command = ("TIME",)
@@ -53,7 +53,7 @@ class Database:
         self.put_aside: PutAside | None = None
         # As this process has last read it, None before that, and while there is none.
         self.identity: bytes | None = None
-        self._execute = direct_execute(client)
+        self._execute, self._execute_all = direct_execute(client), direct_execute_all(client)
 
     def call(self, call: ScriptCall) -> Reply:
         """Execute one call. Raises NotConnected or ServerRefused."""
@@ -169,6 +169,8 @@ class Database:
 
     def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
         try:
+            if self._execute_all is not None:
+                return self._execute_all(commands)
             pipe = self.client.pipeline(transaction=False)
             for command in commands:
                 pipe.execute_command(*command)

@@ -1,8 +1,8 @@
-"""Scripts sent to one server without what redis-py does around each command."""
+"""Commands sent to one server without what redis-py does around each command."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import redis
@@ -50,6 +50,57 @@ def direct_execute(client: redis.Redis) -> Callable[..., Any] | None:
             give_back(connection)
 
     return execute
+
+
+def direct_execute_all(client: redis.Redis) -> Callable[[Sequence[Sequence[Any]]], list[Any]] | None:
+    """Return a function that executes commands in one round trip, and returns errors in place of their answers.
+
+    A pipeline of redis-py makes an object of each command and looks at each argument in Python: half of what a read of
+    a hundred hashes costs. Returns None for the same clients as `direct_execute`, and where hiredis is not installed.
+    """
+    pool, pack_one = client.connection_pool, pack
+    if type(client) is not redis.Redis or not isinstance(pool, WaitingPool) or pack_one is None:
+        return None
+    callbacks = client.response_callbacks
+
+    def execute_all(commands: Sequence[Sequence[Any]]) -> list[Any]:
+        if not commands:
+            return []
+        try:
+            # A name may have several words, such as SCRIPT LOAD, which the server expects one by one.
+            packed = b"".join([pack_one((*each[0].split(), *each[1:])) for each in commands])
+        except TypeError as error:
+            raise redis.DataError(str(error)) from error
+
+        def exchange() -> list[Any]:
+            connection.send_packed_command((packed,))
+            return [_read_answer(connection) for _ in commands]
+
+        connection, give_back = pool.pop_idle(), pool.push_idle
+        if connection is None:
+            connection, give_back = pool.get_connection(), pool.release
+        try:
+            answers: list[Any] = connection.retry.call_with_retry(exchange, lambda _: connection.disconnect())
+        except redis.RedisError:
+            raise
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            give_back(connection)
+        return [
+            callbacks[command[0]](answer) if command[0] in callbacks and not isinstance(answer, Exception) else answer
+            for command, answer in zip(commands, answers, strict=True)
+        ]
+
+    return execute_all
+
+
+def _read_answer(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except redis.ResponseError as refused:
+        return refused
 
 
 def direct_execute_async(client: Any) -> Callable[..., Awaitable[Any]] | None:

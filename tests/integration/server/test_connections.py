@@ -20,7 +20,7 @@ import redis
 
 from jobistemer import InvalidInput, Jobistemer, NotConnected, ResultTimeout
 from jobistemer.store.server import direct_execute as direct_module
-from jobistemer.store.server.direct_execute import direct_execute
+from jobistemer.store.server.direct_execute import direct_execute, direct_execute_all
 from jobistemer.store.server.pool import MAX_CONNECTIONS
 from tests.support.apps import drain_queues, running_worker
 from tests.support.servers import VALKEY, running
@@ -281,6 +281,38 @@ def test_what_stops_a_thread_between_a_command_and_its_answer_leaves_the_answer_
             execute("ECHO", "of the first")
         assert (connection.is_connected, client.connection_pool._in_use_connections) == (False, set())
         assert execute("ECHO", "of the second") == b"of the second"
+
+
+def test_many_commands_go_in_one_round_trip_and_one_that_is_refused_leaves_the_others_their_answers(app, url):
+    app.enqueue("echo", {"number": 1})
+    client = app.namespace.shards[0].client
+    execute_all = direct_execute_all(client)
+    sent = [("HSET", "h", "a", 1), ("GET", "h"), ("HGETALL", "h"), ("SCRIPT EXISTS", "0" * 40), ("PING",)]
+    written, refused, fields, known, pong = execute_all(sent)
+    assert (written, fields, known, pong) == (1, {b"a": b"1"}, [False], True)
+    assert isinstance(refused, redis.ResponseError)
+    assert str(refused).startswith("WRONGTYPE")
+    assert execute_all([]) == []
+
+
+def test_a_command_that_cannot_be_packed_costs_no_connection_and_sends_none_of_the_others(app):
+    app.enqueue("echo", {"number": 1})
+    client = app.namespace.shards[0].client
+    with pytest.raises(redis.DataError):
+        direct_execute_all(client)([("SET", "k", 1), ("SET", "k", None)])
+    assert (client.connection_pool._in_use_connections, client.get("k")) == (set(), None)
+
+
+def test_what_stops_a_thread_between_two_answers_leaves_the_others_to_nobody(url, monkeypatch):
+    with Jobistemer(f"{url}?max_connections=1", namespace="test") as app:
+        app.enqueue("echo", {"number": 1})
+        client = app.namespace.shards[0].client
+        execute_all, (connection,) = direct_execute_all(client), client.connection_pool._available_connections
+        with monkeypatch.context() as patch, pytest.raises(StoppedHere):
+            patch.setattr(connection, "read_response", Mock(side_effect=[b"first", StoppedHere]))
+            execute_all([("ECHO", "first"), ("ECHO", "second")])
+        assert (connection.is_connected, client.connection_pool._in_use_connections) == (False, set())
+        assert execute_all([("ECHO", "third")]) == [b"third"]
 
 
 def test_what_stops_a_thread_while_it_takes_a_connection_costs_none(url, monkeypatch):
