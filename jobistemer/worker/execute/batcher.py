@@ -1,6 +1,11 @@
 """A batcher: sends the requests of concurrent handlers together, in one round trip.
 
 A thread takes the requests that are there and sends them; those that come meanwhile go with the next batch.
+
+Threads that wait for a reply are woken in turn: each wakes the next one. Woken all at once they would queue for the
+interpreter, and each would be put to sleep a second time. The thread that sends is woken behind the last of them. So it
+finds the requests of all of them, and sends sixteen together where it would send seven. A thread that is alone sends
+for itself, and no other thread is woken.
 """
 
 from __future__ import annotations
@@ -9,6 +14,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from queue import Empty, SimpleQueue
 from typing import Generic, NamedTuple, TypeVar
 
@@ -20,6 +26,8 @@ A = TypeVar("A")
 
 WAIT_S = 0.5
 """How often a handler that waits executes Python, so that it can be stopped."""
+TURN_S = 0.005
+"""How long the threads that were answered may take to wake each other; then all of them are woken."""
 
 
 class _Item(NamedTuple, Generic[Q, A]):
@@ -28,6 +36,41 @@ class _Item(NamedTuple, Generic[Q, A]):
     request: Q
     settle: Callable[[A | Exception], None] | None = None
     loop: asyncio.AbstractEventLoop | None = None
+    thread: WaitingThread[A] | None = None
+
+
+class WaitingThread(Generic[A]):
+    """A thread that waits for its reply, and wakes the thread behind it when it has got it or was stopped."""
+
+    __slots__ = ("_awake", "_replies", "has_left", "wake_next")
+
+    def __init__(self) -> None:
+        self._awake = threading.Lock()
+        self._awake.acquire()
+        self._replies: list[A | Exception] = []
+        self.has_left = False
+        self.wake_next: Callable[[], None] | None = None
+
+    def settle(self, reply: A | Exception) -> None:
+        """Keep the reply, for `wait` to return it."""
+        self._replies.append(reply)
+
+    def wake(self) -> None:
+        """Wake the thread; it may be awake."""
+        with suppress(RuntimeError):
+            self._awake.release()
+
+    def wait(self) -> A | Exception:
+        """Wait for the reply and return it."""
+        try:
+            # Not without a limit: a thread that never executes Python cannot be stopped.
+            while not self._awake.acquire(timeout=WAIT_S):
+                pass
+            return self._replies[0]
+        finally:
+            self.has_left = True
+            if self.wake_next is not None:
+                self.wake_next()
 
 
 class Batcher(Generic[Q, A]):
@@ -41,27 +84,30 @@ class Batcher(Generic[Q, A]):
         self._send = send
         self._most = most
         self._waiting: SimpleQueue[_Item[Q, A]] = SimpleQueue()
+        self._lock = threading.Lock()
+        # Requests without a reply; and how many went with the last send, by which a thread knows that it is alone.
+        self._open = 0
+        self._went_together = 1
         start_thread(self._work, "batcher")
 
     def add(self, request: Q) -> None:
         """Send a request whose reply concerns no handler."""
-        self._waiting.put(_Item(request))
+        self._put(_Item(request))
 
     def call(self, request: Q) -> A:
         """Send a request and wait for its reply, in a thread."""
-        replied = threading.Lock()
-        replied.acquire()
-        replies: list[A | Exception] = []
-
-        def settle(reply: A | Exception) -> None:
-            replies.append(reply)
-            replied.release()
-
-        self._waiting.put(_Item(request, settle))
-        # Not without a limit: a thread that never executes Python cannot be stopped.
-        while not replied.acquire(timeout=WAIT_S):
-            pass
-        return unwrap(replies[0])
+        with self._lock:
+            # Behind an open request nobody sends by itself: it may be an earlier one of the same handler.
+            is_alone = not self._open and self._went_together == 1
+            self._open += is_alone
+        if is_alone:
+            try:
+                return unwrap(self._send_all([request])[0])
+            finally:
+                self._close(1)
+        thread: WaitingThread[A] = WaitingThread()
+        self._put(_Item(request, thread.settle, thread=thread))
+        return unwrap(thread.wait())
 
     async def call_async(self, request: Q) -> A:
         """Send a request and await its reply."""
@@ -76,8 +122,18 @@ class Batcher(Generic[Q, A]):
             if not replied.done():
                 replied.set_result(reply)
 
-        self._waiting.put(_Item(request, settle, loop))
+        self._put(_Item(request, settle, loop))
         return replied
+
+    def _put(self, item: _Item[Q, A]) -> None:
+        with self._lock:
+            self._open += 1
+        self._waiting.put(item)
+
+    def _close(self, count: int) -> None:
+        with self._lock:
+            self._open -= count
+            self._went_together = count
 
     def _work(self) -> None:
         while True:
@@ -85,7 +141,10 @@ class Batcher(Generic[Q, A]):
             with suppress(Empty):
                 while len(items) < self._most:
                     items.append(self._waiting.get_nowait())
-            _settle(list(zip(items, self._send_all([each.request for each in items]), strict=True)))
+            replies = self._send_all([each.request for each in items])
+            self._close(len(items))
+            _settle(list(zip(items, replies, strict=True)))
+            wake_in_turn([each.thread for each in items if each.thread is not None and not each.thread.has_left])
 
     def _send_all(self, requests: list[Q]) -> list[A | Exception]:
         # A handler that waits must get a reply, and the requests after these must be sent, whatever goes wrong here.
@@ -119,6 +178,23 @@ def _settle_here(replied: list[tuple[_Item[Q, A], A | Exception]]) -> None:
     for item, reply in replied:
         if item.settle is not None:
             item.settle(reply)
+
+
+def wake_in_turn(threads: list[WaitingThread[A]]) -> None:
+    """Wake the first thread, which wakes the next one and so on; several are all awake on return."""
+    if len(threads) < 2:
+        for each in threads:
+            each.wake()
+        return
+    all_awake = threading.Event()
+    for each, following in pairwise(threads):
+        each.wake_next = following.wake
+    threads[-1].wake_next = all_awake.set
+    threads[0].wake()
+    if not all_awake.wait(TURN_S):
+        # One was stopped before it had woken the next one, or another thread keeps the interpreter to itself.
+        for each in threads:
+            each.wake()
 
 
 def unwrap(reply: A | Exception) -> A:

@@ -154,7 +154,8 @@ class FanOut:
                 if isinstance(reply, JobistemerError):
                     raise reply
                 if reply.word == "STALE":
-                    raise Conflict(f"attempt {delivery.attempt} of run {delivery.message.run} is over: it maps no more")
+                    what = f"attempt {delivery.attempt + 1} of run {delivery.message.run}"
+                    raise Conflict(f"{what} is over: it maps no more")
             added += len(found)
         return added
 

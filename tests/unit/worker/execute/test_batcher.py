@@ -9,7 +9,9 @@ from queue import SimpleQueue
 import pytest
 
 from jobistemer.core.errors import JobistemerError, ServerRefused
-from jobistemer.worker.execute.batcher import Batcher
+from jobistemer.worker.execute.batcher import Batcher, WaitingThread, wake_in_turn
+from jobistemer.worker.slots.threads import Stopped, raise_stopped
+from tests.support.worker_processes import wait_until
 
 
 class Server:
@@ -98,3 +100,83 @@ def test_a_send_that_fails_fails_its_requests_and_the_next_ones_are_sent(replies
 
     assert {type(each) for each in asyncio.run(call_two())} == {JobistemerError}
     assert batcher.call(3) == 10
+
+
+def start_callers(batcher: Batcher, requests: list[int]) -> SimpleQueue[tuple[int, object]]:
+    """Each request by a thread of its own; what came of it."""
+    ended: SimpleQueue[tuple[int, object]] = SimpleQueue()
+
+    def call(request: int) -> None:
+        try:
+            ended.put((request, batcher.call(request)))
+        except BaseException as error:
+            ended.put((request, type(error)))
+
+    for each in requests:
+        threading.Thread(target=call, args=(each,), daemon=True).start()
+    return ended
+
+
+def test_a_thread_that_is_alone_sends_for_itself(server):
+    senders = []
+
+    def send(requests: list[int]) -> list[int | Exception]:
+        senders.append(threading.current_thread())
+        return server.send(requests)
+
+    batcher = Batcher(send, 100)
+    server.gate.release(2)
+    assert [batcher.call(3), batcher.call(4)] == [6, 8]
+    assert senders == [threading.current_thread()] * 2
+
+
+def test_nothing_is_sent_past_a_request_that_has_no_reply(server):
+    """It may be an earlier record of the same step, such as its cursor."""
+    batcher = Batcher(server.send, 100)
+    batcher.add(1)
+    assert server.sent.get(timeout=10) == [1]
+    ended = start_callers(batcher, [2])
+    wait_until(lambda: batcher._waiting.qsize() == 1, "it waits")
+    server.gate.release(2)
+    assert server.sent.get(timeout=10) == [2]
+    assert ended.get(timeout=10) == (2, 4)
+
+
+def test_threads_that_are_answered_together_wake_each_other(server):
+    batcher = Batcher(server.send, 100)
+    batcher.add(0)
+    assert server.sent.get(timeout=10) == [0]
+    ended = start_callers(batcher, [-1, 2, 3, 4])
+    wait_until(lambda: batcher._waiting.qsize() == 4, "all of them wait")
+    server.gate.release(2)
+    found = dict(ended.get(timeout=10) for _ in range(4))
+    assert found == {-1: ServerRefused, 2: 4, 3: 6, 4: 8}
+    assert sorted(server.sent.get(timeout=10)) == [-1, 2, 3, 4]
+
+
+def test_a_thread_that_was_stopped_before_it_woke_the_next_one_holds_up_no_one():
+    stopped, others = WaitingThread[int](), [WaitingThread[int]() for _ in range(3)]
+    for each in others:
+        each.settle(7)
+    # Given one that never wakes anybody: its thread has ended
+    wake_in_turn([stopped, *others])
+    assert [each.wait() for each in others] == [7, 7, 7]
+
+
+def test_a_thread_that_is_stopped_while_it_waits_wakes_the_next_one():
+    first, second = WaitingThread[int](), WaitingThread[int]()
+    ended: SimpleQueue[object] = SimpleQueue()
+
+    def wait() -> None:
+        try:
+            ended.put(first.wait())
+        except Stopped as error:
+            ended.put(error)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    first.wake_next = second.wake
+    second.settle(5)
+    raise_stopped(thread.ident)
+    assert isinstance(ended.get(timeout=10), Stopped)
+    assert (first.has_left, second.wait()) == (True, 5)
