@@ -24,7 +24,7 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.server.connection import connect
 from tests.support.audit import find_faults
 from tests.support.clocks import FrozenClock
-from tests.support.durable_rules import DurableRules
+from tests.support.durable_rules import LEASE_S, DurableRules
 from tests.support.invariants import NAMES, InvariantChecker, deploy_app
 from tests.support.operator_rules import OVERLAPS, RECOVERIES, OperatorRules
 from tests.support.parts import examples
@@ -38,7 +38,6 @@ AWAY: set[str] = set()
 ASKED: Counter[str] = Counter()
 """How often each server was asked for something."""
 SLOWLY = TickerSettings(catch_up=7)
-LEASE_S = 16
 
 some_names = st.sampled_from(NAMES)
 which = st.integers(0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
@@ -13,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from jobistemer import Context, Delays, Jobistemer, RunEnded, Snooze, UnknownRun
 from jobistemer.core.errors import NotConnected
-from jobistemer.core.runs.message import decode_message
+from jobistemer.core.runs.message import Delivery, decode_message
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.runs.steps import WAIT, StepRecord, decode_steps
 from jobistemer.core.states import TERMINAL_RUNS
@@ -28,6 +29,7 @@ from tests.support.step_system import StepWorker, break_next
 
 RETRY = Delays((5.0, 20.0))
 MAX_FAILURES = 3
+LEASE_S = 16
 plans = st.lists(
     st.sampled_from(["step", "step", "fail twice", "sleep 0.3", "sleep 2", "sleep 70", "wait", "snooze", "map"]),
     min_size=1,
@@ -90,6 +92,13 @@ class StepChecker:
             self._hold_nothing(suspended, [run for run in found if run.id in suspended])
         for run in found:
             self._check_steps(run, deaths)
+
+    def read_lost(self, deliveries: list[Delivery]) -> dict[str, dict[bytes, bytes]]:
+        """Return the records of the runs whose attempts have been ended by somebody else, by run."""
+        runs = {each.id: each for each in records.find_runs(self._database, [each.message.run for each in deliveries])}
+        owned = {each.message.run: to_text(each.entry) for each in deliveries}
+        lost = [run for run, record in runs.items() if record.entry != owned[run]]
+        return {run: read_steps(self._database, run) for run in lost}
 
     def _hold_nothing(self, suspended: set[str], runs: list[RunRecord]) -> None:
         keys, client = self._database.keys, self._database.client
@@ -226,6 +235,33 @@ class DurableRules(RuleBasedStateMachine):
             with break_next(worker.database, "call", lambda: NotConnected("cut"), after=after):
                 worker.execute()
             worker.commit()
+
+    @precondition(lambda self: self.steps.runs and self.reaches_the_server())
+    @rule(which=st.integers(0, 1))
+    def a_worker_stalls_within_a_step(self, which: int) -> None:
+        """Others take over its runs meanwhile. Then it goes on, and writes nothing (I7)."""
+        self.outcomes.clear()
+        stalled, heir = self.workers[which], self.workers[1 - which]
+        self.workers[which] = self.hired()
+        deliveries = [each.delivery for each in stalled.fetch()]
+        left: dict[str, dict[bytes, bytes]] = {}
+
+        def stall() -> None:
+            self.steps.on_step = lambda: None
+            for seconds in (LEASE_S + 1, 1):
+                self.clock.advance(seconds)
+                heir.beat()
+            heir.work()
+            left.update(self.steps.read_lost(deliveries))
+
+        # In a context of its own: what the heir executes is not within the step of the worker that stalls.
+        self.steps.on_step = lambda: contextvars.Context().run(stall)
+        stalled.execute()
+        self.steps.on_step = lambda: None
+        self.deaths += bool(left)
+        for run, steps in left.items():
+            assert read_steps(self.database, run) == steps, f"a zombie has written steps of {run}: I7"
+        stalled.commit()
 
     @rule(which=st.integers(0, 1), zombie=st.sampled_from(["ends", "goes on later", "goes on behind another worker"]))
     def the_grace_period_of_a_worker_ends(self, which: int, zombie: str) -> None:
