@@ -32,7 +32,8 @@ if first + count < have then return {'NOTED'} end
 
 if progress ~= '' then redis.call('HSET', attempt, 'progress', progress) end
 -- A gap: the lines in between were dropped unsent, since more came than are kept. The older lines would seem adjacent.
-if first > have then redis.call('DEL', log) end
+-- Lines without a number on record are those of an attempt that was interrupted, and begun anew under its number.
+if first > have or have == 0 then redis.call('DEL', log) end
 -- An earlier send whose reply was lost may have written the first of these lines.
 local known = math.max(have - first, 0)
 if count > known then

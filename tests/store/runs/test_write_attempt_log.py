@@ -1,7 +1,7 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.store.calls import attempt_log
+from jobistemer.store.calls import attempt_log, runs
 from jobistemer.store.scripts import Reply
 from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish
 from tests.support.shard_state import nothing_written, records, ttl_ms
@@ -46,6 +46,16 @@ def test_a_second_send_is_recognised_by_the_number_of_its_first_line(database):
         assert write(database, delivery, "a", "b", progress="p") == Reply("NOTED", [])
     assert write(database, delivery, "b", "c", first=1) == Reply("NOTED", [])
     assert kept(database) == ["a", "b", "c"]
+
+
+def test_the_lines_of_an_attempt_that_was_interrupted_go_when_it_is_begun_anew_under_its_number(database):
+    enqueue(database)
+    delivery = fetch_one(database)
+    write(database, delivery, "a", "b", "c")
+    database.call(runs.interrupt_run(database.keys, delivery))
+    write(database, fetch_one(database), "A")
+    assert kept(database) == ["A"]
+    assert records(database)[f"attempt:{FIRST}"] == {"lines": "1"}
 
 
 def test_an_earlier_send_that_comes_behind_a_later_one_changes_nothing(database):
