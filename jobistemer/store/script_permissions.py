@@ -38,6 +38,8 @@ _ALIASES: Final = {
     "(next_keys(1": ("run", "attempt", "log"),
     "unpack(attempts": ("attempt",),
     "unpack(attempts)": ("attempt",),
+    "unpack(logs": ("log",),
+    "unpack(logs)": ("log",),
     "attempts[i]": ("attempt",),
     "runs": ("run",),
     "unpack(runs": ("run",),

@@ -16,7 +16,7 @@ ARGV
 OUT
   RECORDED answer  for each run in turn one of the words that follow
   DONE      its records are written
-  KNOWN     an earlier send of this very call has written them
+  KNOWN     an earlier send of this very call has written them, or its step has ended
   STALE     the attempt has ended: nothing was written
   SIGNALED  a signal has come: nothing was written
 KEEPS I6 I7 I9
@@ -31,14 +31,19 @@ for i = 1, runs do
   local known = redis.call('HMGET', run, 'entry', 'state', 'signals')
   if known[1] ~= entry or (known[2] ~= 'pending' and known[2] ~= 'running') then
     reply[i + 1] = 'STALE'
-  elseif redis.call('HGET', steps, records[1]) == records[2] then
-    reply[i + 1] = 'KNOWN'
   elseif find_signal(known[3], unless) then
-    reply[i + 1] = 'SIGNALED'
+    reply[i + 1] = redis.call('HGET', steps, records[1]) == records[2] and 'KNOWN' or 'SIGNALED'
   else
-    redis.call('HSET', steps, unpack(records))
-    take_signal(run, known[3], take)
-    reply[i + 1] = 'DONE'
+    local is_new = redis.call('HSETNX', steps, records[1], records[2]) == 1
+    local before = not is_new and redis.call('HGET', steps, records[1])
+    -- A step that has ended keeps its record: an earlier send may arrive behind a later one, such as that of its cursor.
+    if before and (before == records[2] or string.find(before, '^{[^{}]*"done":')) then
+      reply[i + 1] = 'KNOWN'
+    else
+      if not is_new or #records > 2 then redis.call('HSET', steps, unpack(records)) end
+      take_signal(run, known[3], take)
+      reply[i + 1] = 'DONE'
+    end
   end
   -- For a transaction that this is a part of; it is not sent.
   reply.unwritten = reply[i + 1] ~= 'DONE'

@@ -84,7 +84,8 @@ def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
     call = ScriptCall(script("commit_successes"), tuple(touched), tuple(args))
     if not is_durable:
         return call
-    over = [(each.delivery.message.run, range(each.delivery.attempt + 1)) for each in ended]
+    # The last attempt of each has its expiry from the commit, and has logged nothing: it would go by itself.
+    over = [(each.delivery.message.run, range(each.delivery.attempt)) for each in ended]
     return call._replace(extensions=(expire_steps(keys, over),))
 
 

@@ -35,6 +35,27 @@ def test_a_second_send_of_the_same_call_changes_nothing(database):
         assert record(database, delivery, {"pay": step()}) == "KNOWN"
 
 
+@pytest.mark.parametrize("cursor", [b'"\\"done\\":1"', b'{"done":1}', b"7"])
+def test_a_step_that_has_ended_keeps_its_record_when_an_older_send_of_its_cursor_arrives(database, cursor):
+    enqueue(database)
+    delivery = fetch_one(database)
+    going_on = b'{"asked":1,"error":"\\"done\\":1","cursor":' + cursor + b"}"
+    assert record(database, delivery, {"pay": going_on}) == "DONE"
+    assert record(database, delivery, {"pay": step()}) == "DONE"
+    with nothing_written(database):
+        assert record(database, delivery, {"pay": going_on}) == "KNOWN"
+
+
+def test_records_that_go_with_the_first_one_are_written_whether_that_is_new_or_not(database):
+    enqueue(database)
+    delivery = fetch_one(database)
+    record(database, delivery, {"pay": b'{"asked":1}', "sleep": step()})
+    record(database, delivery, {"pay": step(), "nap": step(3, 4)})
+    assert records(database)["steps:run_1"] == {
+        "pay": step().decode(), "sleep": step().decode(), "nap": step(3, 4).decode(),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("state", ["succeeded", "failed", "lost", "canceled"])
 def test_a_zombie_writes_no_step(database, state):
     """I7: its attempt has ended, and the run goes on without it or has ended too."""

@@ -129,7 +129,7 @@ def undo_run(keys: Keys, ended: EndedAttempt, over: FinalState, keep_ms: int, fi
     how = Undoing(over.state, ended.outcome.error[:1_000], over.verdict, over.spent)
     where, number = place(message.queue, message.priority), delivery.attempt + (ended.source == "attempt")
     # The failures so far are those of the handler: undoing has all the retries of the policy for itself.
-    undoing = msgspec.structs.replace(message, undoing=how, suspended=number - delivery.crashes)
+    undoing = msgspec.structs.replace(message, undoing=how, suspended=number - ended.crashes)
     return script("undo_run")(
         (
             delivery.stream.decode(),
@@ -148,7 +148,7 @@ def undo_run(keys: Keys, ended: EndedAttempt, over: FinalState, keep_ms: int, fi
             ended.outcome.state,
             ended.worker,
             number,
-            delivery.crashes,
+            ended.crashes,
             keep_ms,
             *fields,
         ),
@@ -161,14 +161,14 @@ def expire_steps(keys: Keys, ended: Sequence[tuple[str, range]]) -> ScriptCall:
     ended: each run, and the numbers of its attempts that expire with it, at most 100.
     """
     touched: list[str] = [keys.questions]
+    logs: list[str] = []
     args: list[str | int] = [len(ended)]
     for run, numbers in ended:
-        touched += (keys.run(run), keys.steps(run))
+        attempts = [ids.attempt_id(run, number) for number in numbers]
+        touched += (keys.run(run), keys.steps(run), *map(keys.attempt, attempts))
+        logs += map(keys.log, attempts)
         args += (run, len(numbers))
-        for number in numbers:
-            attempt = ids.attempt_id(run, number)
-            touched += (keys.attempt(attempt), keys.log(attempt))
-    return script("expire_steps")(tuple(touched), tuple(args))
+    return script("expire_steps")((*touched, *logs), tuple(args))
 
 
 def read_steps(database: Database, run: str) -> dict[bytes, bytes]:
