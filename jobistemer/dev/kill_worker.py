@@ -98,8 +98,8 @@ class WorkerKiller:
             self._taken_over_by[again.worker] += 1
             if self._taken_over_by.total() <= MAX_REPORTED:
                 self._notify(
-                    f"TAKEN OVER {abandoned.handler} {abandoned.run}: attempt {lost.number} lost with {lost.worker}, "
-                    f"attempt {again.number} {again.state} on {again.worker}"
+                    f"TAKEN OVER {abandoned.handler} {abandoned.run}: attempt {lost.number + 1} lost with "
+                    f"{lost.worker}, attempt {again.number + 1} {again.state} on {again.worker}"
                 )
         self._pending = still_open
         if not still_open:

@@ -96,7 +96,7 @@ def _workers_table(snapshot: Snapshot) -> RenderableType:
 
 def _waiting_table(snapshot: Snapshot) -> RenderableType:
     rows = [
-        (each.handler, each.attempt, tables.format_instant(each.due_at, snapshot.at_ms), first_line(each.note))
+        (each.handler, each.attempt + 1, tables.format_instant(each.due_at, snapshot.at_ms), first_line(each.note))
         for each in snapshot.waiting[:2]
     ]
     return tables.table(("waits for its time", "attempt", "due (UTC)", "because"), _keep_on_one_line(rows))

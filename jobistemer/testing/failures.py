@@ -64,7 +64,7 @@ def build_handler_failed(app: Jobistemer, failures: list[FailedAttempt]) -> Hand
 def _describe_failure(app: Jobistemer, failure: FailedAttempt) -> str:
     message = failure.message
     call = format_call(message.handler, decode_arguments(app, message))
-    when = f"attempt {failure.attempt} of {message.run}, at {format_instant(to_datetime(failure.at_ms))}"
+    when = f"attempt {failure.attempt + 1} of {message.run}, at {format_instant(to_datetime(failure.at_ms))}"
     return f"{call} failed: {failure.error}\n  {when}; {_describe_next(app, message)}"
 
 

@@ -43,7 +43,7 @@ for i = 1, math.min(count, 100) do
     local next_number = string.format('%d', number + 1)
     -- The stream exists: the entry that was acknowledged just now was in it.
     local again = redis.call('XADD', stream, '*', 'm', message, 'n', next_number, 'c', crashes)
-    redis.call('HSET', run, 'state', 'pending', 'entry', again, 'attempt', next_number)
+    redis.call('HSET', run, 'state', 'pending', 'entry', again, 'attempt', next_number, 'crashes', crashes)
     done[#done + 1] = i
   elseif before[1] == 'lost' and before[2] == worker and before[3] == ended_at then
     done[#done + 1] = i

@@ -56,6 +56,7 @@ if due_at == 0 then
   -- The stream exists: the entry that was acknowledged just now was in it.
   local again = redis.call('XADD', stream, '*', 'm', message, 'n', next_number, 'c', crashes)
   redis.call('HSET', run, 'state', 'pending', 'entry', again, 'attempt', next_number)
+  if crashes ~= '0' then redis.call('HSET', run, 'crashes', crashes) end
   return 'DONE'
 end
 -- The run has no entry from here on: a worker that still holds the old one, although its lease is over, is refused.

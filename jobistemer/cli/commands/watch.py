@@ -102,7 +102,7 @@ def _describe(update: RunUpdate) -> Text:
         return text.append(" ").append("\n                  │ ".join(rows))
     if update.progress is not None:
         return Text(f"         progress {_format_progress(update.progress)}", style="cyan")
-    return Text(f"attempt {update.attempt}: ", style="bold").append(tables.style_state(update.state))
+    return Text(f"attempt {update.attempt + 1}: ", style="bold").append(tables.style_state(update.state))
 
 
 def _format_progress(progress: Progress) -> str:

@@ -31,6 +31,12 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     note: str = ""
 
 
+class StoredProgress(Progress, frozen=True, omit_defaults=True):
+    """A progress as it is stored. n: its number within the attempt, from 1; an older one does not replace it."""
+
+    n: int = 0
+
+
 class AttemptLogRecord(msgspec.Struct, frozen=True):
     """The stored log of one attempt: the lines asked for, how many were ever written, and the progress."""
 
@@ -53,5 +59,10 @@ def build_progress(done: float, total: float | None, note: str) -> Progress:
 
 encode_line = msgspec.json.Encoder().encode
 decode_line = msgspec.json.Decoder(LogLine).decode
-encode_progress = msgspec.json.Encoder().encode
+_encode_progress = msgspec.json.Encoder().encode
 decode_progress = msgspec.json.Decoder(Progress).decode
+
+
+def encode_progress(progress: Progress, number: int) -> bytes:
+    """Return a progress as it is stored. number: of the progress within the attempt, from 1."""
+    return _encode_progress(StoredProgress(progress.done, progress.total, progress.note, number))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Final
 
 import msgspec
@@ -97,8 +98,6 @@ class StepView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def view_steps(records: Mapping[str, StepRecord], now_ms: int) -> list[StepView]:
     """Return the steps of a run in the order in which they were asked for first."""
-    shown = [pair for pair in records.items() if pair[0] != UNDO_MARK]
-    ordered = sorted(shown, key=lambda pair: pair[1].asked)
     return [
         StepView(
             name,
@@ -116,8 +115,22 @@ def view_steps(records: Mapping[str, StepRecord], now_ms: int) -> list[StepView]
             each.signal,
             each.can_undo,
         )
-        for name, each in ordered
+        for name, each in order_steps(records)
     ]
+
+
+def order_steps(records: Mapping[str, StepRecord]) -> list[tuple[str, StepRecord]]:
+    """Return the steps of a run, by name, in the order in which its code asks for them.
+
+    A step that the code got later, in front of one on record, has the place of that one, which is the oldest of them.
+    """
+    shown = [pair for pair in records.items() if pair[0] != UNDO_MARK]
+    by_age = sorted(shown, key=lambda pair: (pair[1].asked, pair[1].started_at, pair[1].attempt))
+    ordered: list[tuple[str, StepRecord]] = []
+    for _, same in groupby(by_age, key=lambda pair: pair[1].asked):
+        oldest, *later = same
+        ordered += [*later, oldest]
+    return ordered
 
 
 def _find_state(record: StepRecord, now_ms: int) -> str:

@@ -35,6 +35,11 @@ class EndedAttempt(NamedTuple):
     raw: bytes = b""
 
     @property
+    def crashes(self) -> int:
+        """The lost attempts of the run so far, with this one."""
+        return self.delivery.crashes + (self.outcome.state is AttemptState.LOST)
+
+    @property
     def hands_over(self) -> bool:
         """Return whether the reducers of its children take the run's place, in an occurrence or in a group."""
         ending = self.ending

@@ -11,7 +11,7 @@ from jobistemer.core.jobs.job import FailureStrategy, Job
 from jobistemer.core.jobs.options import complete_options
 from jobistemer.core.runs.message import Message, TaskRef, encode_message
 from jobistemer.core.runs.settle import FinalState, NextAttempt, Suspension, must_undo
-from jobistemer.core.states import RETRYABLE_RUNS
+from jobistemer.core.states import RETRYABLE_RUNS, AttemptState
 from jobistemer.store.calls.commit_extensions import extension_calls, mark_fields
 from jobistemer.store.calls.durable.steps import suspend_run, undo_run
 from jobistemer.store.calls.ended_attempt import EndedAttempt
@@ -159,6 +159,8 @@ def _run_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
         fields += ["attempt", ended.delivery.attempt]
     if outcome.result:
         fields += ["result", outcome.result]
+    if outcome.state is AttemptState.LOST:
+        fields += ["crashes", ended.crashes]
     if error := _find_error(ended):
         fields += ["error", error]
     if is_buried(ended.delivery.message, over):
@@ -229,11 +231,10 @@ def lose_runs(keys: Keys, lost: Sequence[EndedAttempt]) -> ScriptCall:
     touched: list[Any] = [first.delivery.stream.decode()]
     args: list[Any] = [first.worker, first.outcome.error, first.ended_at, len(lost)]
     for ended in lost:
-        delivery, message, ending = ended.delivery, ended.delivery.message, ended.ending
+        delivery, message = ended.delivery, ended.delivery.message
         halting = halt_keys(keys, message)
         touched += (keys.run(message.run), keys.attempt(ids.attempt_id(message.run, delivery.attempt)), *halting)
-        crashes = ending.crashes if isinstance(ending, NextAttempt) else delivery.crashes + 1
-        args += (delivery.entry, encode_message(message), delivery.attempt, crashes)
+        args += (delivery.entry, encode_message(message), delivery.attempt, ended.crashes)
         args += (attempt_keep_ms(ended), len(halting))
     return script("lose_runs")(tuple(touched), tuple(args))
 

@@ -47,6 +47,7 @@ class LogBuffer:
         self._bytes = 0
         self._progress = b""
         self._progress_sent = b""
+        self._progress_number = 0
         self.written = 0
         self._acknowledged = 0
 
@@ -69,7 +70,8 @@ class LogBuffer:
         if len(progress.note) > self._longest + MARK_LENGTH:
             progress = structs.replace(progress, note=make_storable(progress.note, self._longest))
         with self._lock:
-            self._progress = encode_progress(progress)
+            self._progress_number += 1
+            self._progress = encode_progress(progress, self._progress_number)
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:

@@ -140,7 +140,7 @@ def _log_error(ended: EndedAttempt) -> None:
     delivery, outcome = ended.delivery, ended.outcome
     why, _, where = outcome.error.partition("\n")
     text = (
-        f"{delivery.message.run} of {delivery.message.handler}: attempt {delivery.attempt} {outcome.state}: "
+        f"{delivery.message.run} of {delivery.message.handler}: attempt {delivery.attempt + 1} {outcome.state}: "
         f"{why.removeprefix(f'{outcome.state}: ')}; "
         f"{describe_settlement(ended.ending)}"
     )

@@ -128,7 +128,7 @@ def test_a_worker_that_dies_is_shown_and_replaced(folder):
 def test_the_work_of_a_worker_killed_on_purpose_is_seen_to_be_taken_over(folder):
     with dev(folder, "--workers", "2", "-c", "1", "--lease", "1", "--kill-worker-after", "1") as process:
         victim = process.says(r">>> KILLED worker \d \(([\w.-]+)\) with SIGKILL: runs it had in flight: \d+")[1]
-        process.says(rf">>> TAKEN OVER \S+ run_\S+ attempt 0 lost with {victim}, attempt 1 \w+ on (?!{victim})\S+")
+        process.says(rf">>> TAKEN OVER \S+ run_\S+ attempt 1 lost with {victim}, attempt 2 \w+ on (?!{victim})\S+")
         process.says(r">>> TAKEOVER COMPLETE after \d+\.\d s: lost attempts \d+, all of them run again")
         process.send(signal.SIGINT)
         assert process.ends() == 0

@@ -164,7 +164,7 @@ def test_the_error_of_a_handler_is_shown_with_its_own_trace(suite):
             "The above exception was the direct cause of the following exception:",
             ">*jobs.run_until_idle()",
             "E*HandlerFailed: send_email(to='nowhere', subject='hello') failed: ValueError: no address: nowhere",
-            "E*attempt 0 of run_*, at 2027-01-15T08:00:00Z; the run is dead",
+            "E*attempt 1 of run_*, at 2027-01-15T08:00:00Z; the run is dead",
         ]
     )
     result.stdout.no_fnmatch_line("*jobistemer/testing/*")

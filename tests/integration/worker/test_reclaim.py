@@ -60,6 +60,7 @@ def test_the_work_of_a_dead_worker_becomes_lost_attempts_and_is_done_by_others(a
     attempts = [(each.state.value, each.worker) for each in read_attempts(database, run.id)]
     assert attempts == [("lost", "victim"), ("succeeded", "survivor")]
     assert read_attempts(database, run.id)[0].error == "its worker victim died"
+    assert run.record().crashes == 1
     assert set(records(database)["workers"]) == {"survivor"}
     assert find_leaks(database).keys() <= {"worker:survivor"}
 
@@ -118,6 +119,7 @@ def test_a_message_that_kills_its_worker_again_and_again_ends_in_the_dead_letter
 
     # Then it is dead, and the neighbours are done
     assert (poison.state(), [each.state.value for each in read_attempts(database, poison.id)]) == ("dead", ["lost"] * 3)
+    assert poison.record().crashes == 3
     survivor.work()
     assert sorted(app.done) == ["0", "1", "2"]
     assert {run.state() for run in neighbours} == {"succeeded"}

@@ -36,8 +36,10 @@ from jobistemer.core import ids
 from jobistemer.core.states import RunState
 from jobistemer.store.calls.attempt_log import read_attempt_log
 from jobistemer.store.reads.durable.questions import list_questions
+from jobistemer.store.reads.durable.steps import list_steps
 from jobistemer.testing import under_test
 from jobistemer.worker.execute.step_recorder import DirectRecorder
+from tests.support.apps import shard_of
 
 
 class Approval(msgspec.Struct):
@@ -521,6 +523,9 @@ def test_versions_tell_runs_apart_that_began_before_a_change(app, jobs):
     new = work.enqueue()
     jobs.advance(minutes=2)
     assert (old.result(), new.result()) == ("False", "True")
+    order = ["first", ":version change-7", "second", "sleep-1"]
+    for run in (old, new):
+        assert [each.name for each in list_steps(shard_of(app), run.id)] == order
 
 
 @pytest.mark.parametrize("guarded", [True, False])

@@ -63,6 +63,7 @@ def test_a_hundred_runs_go_back_in_one_call_in_their_order_with_a_crash_on_recor
     ]
     found = records(database)
     assert {found[f"run:run_{number}"]["attempt"] for number in range(100)} == {"1"}
+    assert {found[f"run:run_{number}"]["crashes"] for number in range(100)} == {"1"}
     assert all(key.startswith(("run:", "stream:")) for key in find_leaks(database))
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from jobistemer.core import ids
+from jobistemer.core.handlers.attempt_log import Progress, decode_progress, encode_progress
 from jobistemer.store.calls import attempt_log, runs
 from jobistemer.store.scripts import Reply
 from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish
@@ -68,6 +69,19 @@ def test_an_earlier_send_that_comes_behind_a_later_one_changes_nothing(database)
         assert write(database, delivery, "a", "b", keep=2, progress="2 of 3", expiry_ms=2 * HOUR) == Reply("NOTED", [])
     # Then no line is gone
     assert kept(database) == ["a", "b", "c"]
+
+
+def test_an_older_progress_does_not_replace_a_newer_one_when_its_lines_are_no_fewer(database):
+    enqueue(database)
+    delivery = fetch_one(database)
+    first, second, tenth = (encode_progress(Progress(n, 10, '"n":99}'), n) for n in (1, 2, 10))
+    write(database, delivery, "a", "b", progress=first)
+    write(database, delivery, first=2, progress=tenth)
+    with nothing_written(database):
+        assert write(database, delivery, "a", "b", progress=second) == Reply("NOTED", [])
+        assert write(database, delivery, first=2, progress=second) == Reply("NOTED", [])
+    stored = records(database)[f"attempt:{FIRST}"]["progress"]
+    assert decode_progress(stored) == Progress(10, 10, '"n":99}')
 
 
 def test_only_the_last_lines_are_kept_and_all_are_counted(database):

@@ -39,7 +39,7 @@ def test_the_lines_of_all_attempts_are_shown_and_what_became_of_the_run(cli, app
         "         progress 1 of 4 (25%) rows",
         "info     attempt 1\\x1b[2J",
         "         progress 1 of 4 (25%) rows",
-        "attempt 1: succeeded",
+        "attempt 2: succeeded",
     ]
 
 
@@ -84,7 +84,7 @@ def test_on_a_terminal_the_progress_is_one_bar_that_stays_below_the_lines(app, c
         for update in watcher.poll():
             show_above(live, update)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
-    assert "attempt 1: succeeded" in shown
+    assert "attempt 2: succeeded" in shown
     # What is drawn last is the bar: the lines were printed above it.
     assert "progress 1 of 4 (25%) rows" in shown.strip().splitlines()[-1]
     assert re.search("[━╸╺]", shown)

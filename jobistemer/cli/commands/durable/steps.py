@@ -58,7 +58,7 @@ def _draw(run: RunRecord, steps: list[StepView], signals: list[Signal], now_ms: 
             each.name,
             each.kind,
             each.state,
-            each.attempt,
+            each.attempt + 1,
             tables.format_instant(each.started_at, now_ms),
             format_duration(each.took_ms) if each.ended_at else "–",
             each.tries or "",
