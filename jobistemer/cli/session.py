@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import click
 import msgspec
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
+
+_AT_WORK: Final = frozenset({"job", "queue", "worker", "ticker"})
+"""What every namespace at work has: where one has none, the command may have looked in the wrong place."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
@@ -56,7 +59,9 @@ class Session:
         def render_all() -> RenderableType:
             from jobistemer.terminal.tables import cell, stack  # noqa: PLC0415 - see `print_answer`
 
-            return stack(render(), *([cell(answer.describe())] if answer.is_told else []))
+            place = f"looked in {self.namespace}; `jobistemer doctor` lists the namespaces of the server"
+            told = [answer.describe()] if answer.is_told else [place] if answer.noun in _AT_WORK else []
+            return stack(render(), *map(cell, told))
 
         self.print_answer(answer.to_json(), render_all)
 

@@ -29,19 +29,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobistemer.app import Jobistemer
 from jobistemer.app.handles import RunHandle
-from jobistemer.core.checks import show
-from jobistemer.core.errors import Misconfigured, NotConnected, UnknownRun
+from jobistemer.core.checks import check_range, show
+from jobistemer.core.errors import InvalidInput, Misconfigured, NotConnected, UnknownRun
 from jobistemer.core.safe_text import escape_text
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import TERMINAL_RUNS
 from jobistemer.store.reads.run_watcher import RunUpdate
 from jobistemer.web import dashboard
+from jobistemer.web.security.middleware import needs_login, restore_path, route_path
 from jobistemer.web.shared.settings import USER_SCOPE
 
 STATE = "jobistemer"
 """The name of the app in the state of the lifespan: `request.state.jobistemer`."""
 LOOK_S = 0.5
 """How often a stream looks for news of its run."""
+LONGEST_WAIT_S = 60.0
+"""How long a stream may be told to wait for a run to be on record."""
 KEEP_ALIVE_S = 15.0
 """Seconds without news after which a stream sends a comment: a proxy must not close it, and a browser that has left
 is noticed only when something is sent."""
@@ -115,23 +118,34 @@ def get_jobistemer(connection: HTTPConnection) -> Jobistemer:
     return found
 
 
-async def stream_run(run: RunHandle[Any], request: Request | None = None) -> Response:
+async def stream_run(run: RunHandle[Any], request: Request | None = None, *, wait_s: float = 0.0) -> Response:
     """Return the news of a run as Server-Sent Events: `state`, `progress`, `log`, and at last `end`.
 
     The data of an event is one JSON object. A browser that connects again, with the id of the last event that it has
     seen, is not sent earlier lines again, and after `end` it is asked to stay away (204). The application decides
-    beforehand who may look at the run. Raises HTTPException 404 when the run is not on record.
+    beforehand who may look at the run. wait_s: so long the run may be unknown (0–60 s), as one of an outbox is until
+    its relay has sent it. Raises HTTPException 404 when the run is not on record, InvalidInput.
     """
+    check_range("wait_s", wait_s, 0, LONGEST_WAIT_S, InvalidInput)
     seen = "" if request is None else request.headers.get("last-event-id", "")
     if seen == LAST_EVENT:
         return Response(status_code=204)
-    try:
-        await run.record_async()
-    except UnknownRun as error:
-        raise HTTPException(404, str(error)) from None
+    await _find_run(run, time.monotonic() + wait_s)
     # Proxies such as nginx collect a response before they pass it on, unless they are asked not to.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_write_events(run, seen), media_type="text/event-stream", headers=headers)
+
+
+async def _find_run(run: RunHandle[Any], deadline: float) -> None:
+    while True:
+        try:
+            await run.record_async()
+        except UnknownRun as error:
+            if time.monotonic() >= deadline:
+                raise HTTPException(404, str(error)) from None
+            await asyncio.sleep(LOOK_S)
+        else:
+            return
 
 
 def mount_dashboard(
@@ -156,7 +170,7 @@ def mount_dashboard(
 
 
 class Authorized:
-    """An ASGI application for those whom a function lets in."""
+    """A dashboard for those whom a function lets in; signed links open their question for everyone who has them."""
 
     def __init__(self, inner: ASGIApp, authorize: Authorize) -> None:
         self._inner = inner
@@ -164,7 +178,8 @@ class Authorized:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on with the name of its user."""
-        if scope["type"] != "http":
+        path = route_path(restore_path(scope), scope["root_path"]) if scope["type"] == "http" else None
+        if scope["type"] != "http" or not needs_login(path or ""):
             await self._inner(scope, receive, send)
             return
         user = self._authorize(Request(scope, receive))

@@ -33,6 +33,7 @@ from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers.context import Context
 from jobistemer.store.namespace import Namespace
 from jobistemer.web import dashboard
+from jobistemer.web.security.middleware import needs_login
 
 EXTENSION = "jobistemer"
 """The name of the app among the extensions of a Flask application: `current_app.extensions["jobistemer"]`."""
@@ -130,7 +131,7 @@ def mount_dashboard(
     prefix, inner = f"/{path.strip('/')}".rstrip("/"), dashboard(jobs, hosts=hosts, read_only=read_only)
 
     def show_dashboard(rest: str = "") -> Any:  # noqa: ARG001 - the path is read as it was sent
-        user = authorize()
+        user = authorize() if needs_login(request.path.removeprefix(prefix)) else "a signed link"
         if user is None or user == "":
             abort(403)
         return _call_dashboard(inner, prefix, user) if isinstance(user, str) else user

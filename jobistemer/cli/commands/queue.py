@@ -30,7 +30,7 @@ def list_command(session: Session) -> None:
     shards = session.namespace.shards
     found, delayed = queues.list_queues(shards), count_delayed(shards)
     answer = list_all("queue", found, delayed=delayed)
-    session.print_answer(answer.to_json(), lambda: _with_hints(session, answer, delayed))
+    session.print_list(answer, lambda: _with_hints(session, answer, delayed))
 
 
 @queue_group.command("pause")
@@ -123,7 +123,7 @@ def _queues_table(answer: ListAnswer) -> RenderableType:
         for each in answer.rows
     ]
     heads = ("queue", "waiting", "in flight", "delayed", "state", "waiting by priority", "waiting for limits")
-    return tables.stack(tables.table(heads, rows), tables.cell(answer.describe()))
+    return tables.table(heads, rows)
 
 
 def _state(queue: QueueSummary) -> str:

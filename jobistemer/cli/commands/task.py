@@ -10,7 +10,9 @@ from rich.console import RenderableType
 from jobistemer.app.loading import load_app
 from jobistemer.cli.list_answers import list_all
 from jobistemer.cli.session import json_option, one_line_errors, print_json, with_server
+from jobistemer.core.handlers.callables import read_callable
 from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.handlers.type_fit import show_type
 from jobistemer.core.jobs.options import complete_options
 from jobistemer.terminal import tables
 
@@ -43,13 +45,25 @@ def _describe(handler: Handler) -> dict[str, object]:
     options = complete_options(handler.options)
     return {
         "task": handler.name,
-        "parameters": str(inspect.signature(handler.function)),
+        "parameters": _show_call(handler),
         "queue": options.queue,
         "priority": options.priority,
         "executor": options.executor or ("coroutine" if handler.is_coroutine else "thread"),
         "max_retries": options.retry.max_retries,
         "timeout_ms": round(options.timeout_s * 1000),
     }
+
+
+def _show_call(handler: Handler) -> str:
+    """Return the arguments that a call may give, with their types, and the type of the result."""
+    signature, hints, _ = read_callable(handler.name, handler.function)
+    shown = []
+    for name in handler.parameters:
+        default = signature.parameters[name].default
+        hint = f": {show_type(hints[name])}" if name in hints else ""
+        shown.append(f"{name}{hint}" + ("" if default is inspect.Parameter.empty else f" = {default!r}"))
+    result = f" -> {show_type(hints['return'])}" if "return" in hints else ""
+    return f"({', '.join(shown)}){result}"
 
 
 def _table(found: list[dict[str, object]]) -> RenderableType:

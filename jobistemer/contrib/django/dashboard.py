@@ -16,6 +16,7 @@ from jobistemer.contrib.dashboard_bridge import BridgedRequest, call_dashboard
 from jobistemer.contrib.django.project import get_app
 from jobistemer.web import dashboard
 from jobistemer.web.security.hosts import read_host
+from jobistemer.web.security.middleware import needs_login
 
 MAY_LOOK = "jobistemer.view_dashboardlink"
 MAY_ACT = "jobistemer.change_dashboardlink"
@@ -28,14 +29,21 @@ def show_dashboard(request: HttpRequest, path: str, *, read_only: bool = False) 
 
     Members of the staff with the permission `jobistemer.view_dashboardlink` may look, those with
     `jobistemer.change_dashboardlink` may act too; audit lists name them. Visitors without a login are sent to that of
-    the admin, or to LOGIN_URL where there is none. read_only: refuse all actions. Raises PermissionDenied.
+    the admin, or to LOGIN_URL where there is none; a signed link opens its question without a login. read_only: refuse
+    all actions. Raises PermissionDenied.
     """
     user = getattr(request, "user", None)
+    if not needs_login(f"/{path}"):
+        return _call_dashboard(request, path, "a signed link", read_only=read_only)
     if user is None or not user.is_authenticated:
         return redirect_to_login(request.get_full_path(), _find_login())
     may_act = user.has_perm(MAY_ACT)
     if not (user.is_active and user.is_staff and (may_act or user.has_perm(MAY_LOOK))):
         raise PermissionDenied("You may not look at the jobs.")
+    return _call_dashboard(request, path, user.get_username(), read_only=read_only or not may_act)
+
+
+def _call_dashboard(request: HttpRequest, path: str, user: str, *, read_only: bool) -> HttpResponse:
     host = request.get_host()
     asked = BridgedRequest(
         method=request.method,
@@ -47,9 +55,9 @@ def show_dashboard(request: HttpRequest, path: str, *, read_only: bool = False) 
         headers=request.headers.items(),
         body=request.body,
         client=request.META.get("REMOTE_ADDR", ""),
-        user=user.get_username(),
+        user=user,
     )
-    answer = call_dashboard(_make_dashboard(host, read_only=read_only or not may_act), asked)
+    answer = call_dashboard(_make_dashboard(host, read_only=read_only), asked)
     response = HttpResponse(answer.body, status=answer.status)
     del response["Content-Type"]
     for name, value in answer.headers:

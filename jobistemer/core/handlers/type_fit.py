@@ -6,12 +6,14 @@ else is found when a result is read.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, get_args
 
 from msgspec import inspect
 
 from jobistemer.core.handlers.value_codec import DECLARATION_ERRORS
 
+_MODULE: Final = re.compile(r"\b(?:\w+\.)+(?=\w)")
 _UNKNOWN: Final = frozenset[str]()
 _KINDS: Final[dict[type, str]] = {
     inspect.NoneType: "null",
@@ -43,8 +45,11 @@ def can_never_fit(returned: Any, wanted: Any) -> bool:
 
 def show_type(annotation: Any) -> str:
     """Return an annotation as it stands in code."""
+    if annotation is None or annotation is type(None):
+        return "None"
     plain = isinstance(annotation, type) and not get_args(annotation)
-    return annotation.__name__ if plain else str(annotation).replace("typing.", "")
+    # Classes within another type are shown with their modules.
+    return annotation.__name__ if plain else _MODULE.sub("", str(annotation))
 
 
 def _find_kinds(annotation: Any) -> frozenset[str]:

@@ -86,8 +86,7 @@ class DashboardMiddleware:
 
     def _refuse_stranger(self, request: Request) -> Response | None:
         visit = get_visit(request)
-        # A link to one question is signed, and opens nothing else.
-        if visit.path == _LOGIN or visit.path.startswith((_STATIC, _ANSWER)):
+        if visit.path == _LOGIN or not needs_login(visit.path):
             return None
         visit.admission = self._authenticator.admit(request, visit.cookies)
         if visit.admission is AccessDecision.ADMITTED:
@@ -102,6 +101,14 @@ class DashboardMiddleware:
             return RedirectResponse(f"{visit.root}{_LOGIN}?next={wanted}", 303)
         headers = {"WWW-Authenticate": 'Bearer realm="Jobistemer dashboard"'}
         return PlainTextResponse("Log in first, or send Authorization: Bearer and the token.\n", 401, headers)
+
+
+def needs_login(path: str) -> bool:
+    """Return whether a path within the dashboard is for its users alone.
+
+    A link to one question is signed and opens nothing else: who has it need not be a user of the dashboard.
+    """
+    return not path.startswith((_STATIC, _ANSWER))
 
 
 def route_path(path: str, root: str) -> str | None:

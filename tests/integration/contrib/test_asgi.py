@@ -15,11 +15,21 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from jobistemer import NO_RETRIES, Context, InvalidPayload, Jobistemer, Misconfigured
+from jobistemer import (
+    NO_RETRIES,
+    Context,
+    InvalidInput,
+    InvalidPayload,
+    Jobistemer,
+    Misconfigured,
+    RunHandle,
+    new_run_id,
+)
 from jobistemer.contrib import asgi
 from jobistemer.contrib.asgi import get_jobistemer, jobistemer_lifespan, mount_dashboard, stream_run
 from jobistemer.core.settings import WorkerSettings
 from tests.support.apps import drain_queues, empty_app
+from tests.support.questions import answer_by_link, ask_someone
 
 AT = "http://localhost"
 
@@ -128,6 +138,31 @@ def test_a_stream_without_news_says_that_it_is_there_and_ends_with_its_browser(a
     assert closed
 
 
+def test_a_stream_waits_for_a_run_of_an_outbox_as_long_as_it_is_told(app, monkeypatch):
+    monkeypatch.setattr(asgi, "LOOK_S", 0.001)
+    late, looks = new_run_id(), []
+
+    async def story():
+        look = RunHandle.record_async
+
+        async def send_at_the_third_look(handle):
+            looks.append(handle.id)
+            if len(looks) == 3:
+                await app.enqueue_many_async([app.request("count", {"to": 1}, run_id=late)])
+            return await look(handle)
+
+        monkeypatch.setattr(RunHandle, "record_async", send_at_the_third_look)
+        assert (await stream_run(app.run(late), wait_s=60)).status_code == 200
+        with pytest.raises(asgi.HTTPException, match="is not on record"):
+            await stream_run(app.run(new_run_id()))
+        with pytest.raises(InvalidInput, match="wait_s is -1"):
+            await stream_run(app.run(late), wait_s=-1)
+        await app.aclose()
+
+    asyncio.run(story())
+    assert looks.count(late) == 3
+
+
 class EndingServer:
     """A server like that of uvicorn, whose handler of SIGTERM is a method."""
 
@@ -224,6 +259,22 @@ def test_the_dashboard_is_for_those_whom_the_application_lets_in_and_records_the
     headers = {"origin": AT, "x-test-user": "zoe"}
     assert client.post("/admin/jobs/actions/pause-job", data=form, headers=headers).status_code == 303
     assert app.control.log("yearly")[0].by == "Zoë"
+
+
+def test_a_signed_link_opens_its_question_for_one_whom_the_application_does_not_let_in(app):
+    run = ask_someone(app)
+    api = FastAPI()
+    mount_dashboard(api, "/admin/jobs", app, authorize=admin_of)
+    page = TestClient(api, base_url=AT).get("/admin/jobs/questions", headers={"x-test-user": "zoe"}).text
+    stranger = TestClient(api, base_url=AT, follow_redirects=False)
+
+    def get(path):
+        answer = stranger.get(path)
+        return answer.status_code, answer.text
+
+    answer_by_link(page, get, lambda path, form: stranger.post(path, data=form, headers={"origin": AT}).status_code)
+    drain_queues(app)
+    assert run.result() == "ops said True"
 
 
 def test_an_authorization_that_cannot_be_called_is_refused(app):

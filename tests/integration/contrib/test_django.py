@@ -25,6 +25,7 @@ from tests.support.apps import drain_queues
 from tests.support.paths import ROOT
 from tests.support.postgres import find_binaries, running_postgres
 from tests.support.processes import Process
+from tests.support.questions import answer_by_link, ask_someone
 from tests.support.servers import VALKEY, running
 
 PROJECT = "tests.integration.contrib.django_project"
@@ -349,6 +350,24 @@ def test_an_action_on_the_dashboard_is_on_record_with_the_name_of_the_user(app, 
     assert "mail is paused" in client.get("/staff/jobs/queues").content.decode()
     app.queues.resume("mail")
     assert ("ann", "mail") in {(change.by, change.target) for change in ChangeList(app.namespace).list()}
+
+
+def test_a_signed_link_opens_its_question_for_one_who_has_no_login(app, client):
+    from django.test import Client
+
+    run, stranger = ask_someone(app), Client()
+
+    def get(path):
+        answer = stranger.get(path)
+        return answer.status_code, answer.content.decode(errors="replace") if not answer.streaming else ""
+
+    def post(path, form):
+        kind = "application/x-www-form-urlencoded"
+        return stranger.post(path, urlencode(form), content_type=kind, HTTP_ORIGIN="http://testserver").status_code
+
+    answer_by_link(client.get("/staff/jobs/questions").content.decode(), get, post)
+    drain_queues(app)
+    assert run.result() == "ops said True"
 
 
 def test_the_dashboard_is_served_by_asgi_too_and_may_refuse_actions(app, admin_user):

@@ -16,6 +16,7 @@ from jobistemer.contrib.flask import FlaskJobistemer, get_jobistemer, mount_dash
 from jobistemer.control.changes import ChangeList
 from tests.support.apps import drain_queues, empty_app
 from tests.support.processes import Process
+from tests.support.questions import answer_by_link, ask_someone
 from tests.support.servers import VALKEY, running
 
 
@@ -162,6 +163,24 @@ def test_the_dashboard_is_shown_to_those_whom_the_application_lets_in(jobs):
     assert ask("/admin/jobs/actions/pause-queue", "ann", csrf="wrong", **target).status_code == 403
     assert ask("/admin/jobs/actions/pause-queue", "ann", csrf=mark, **target).status_code == 303
     assert [(change.by, change.target) for change in ChangeList(jobs.namespace).list()] == [("ann", "default")]
+
+
+def test_a_signed_link_opens_its_question_for_one_whom_the_application_does_not_let_in(jobs):
+    flask, run = make_flask(), ask_someone(jobs)
+    visitors = {"X-Visitor": "ann"}
+    authorize = lambda: request.headers.get("X-Visitor")  # noqa: E731 - one line
+    mount_dashboard(flask, "/admin/jobs", jobs, authorize=authorize, hosts=["shop.example"])
+    given = {"base_url": "http://shop.example"}
+    page = flask.test_client().get("/admin/jobs/questions", headers=visitors, **given).text
+    stranger = flask.test_client()
+
+    def get(path):
+        answer = stranger.get(path, **given)
+        return answer.status_code, answer.text
+
+    answer_by_link(page, get, lambda path, form: stranger.post(path, data=form, **given).status_code)
+    drain_queues(jobs)
+    assert run.result() == "ops said True"
 
 
 def test_a_dashboard_may_be_all_of_a_site_and_a_second_one_has_a_name_of_its_own(jobs):

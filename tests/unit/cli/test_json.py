@@ -219,3 +219,37 @@ def test_the_tasks_of_an_app_are_listed_with_their_options(cli, world):
     found = json.loads(cli("task", "list", "jsonapp:app", "--json").stdout)["tasks"]
     assert [(each["task"], each["queue"], each["timeout_ms"]) for each in found][0][:2] == ("greet", "default")
     assert "greet" in cli("task", "list", "jsonapp:app").stdout
+
+
+def test_a_task_is_listed_with_what_a_call_may_give(cli, tmp_path, monkeypatch):
+    (tmp_path / "calls.py").write_text(CALLS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = json.loads(cli("task", "list", "calls:app", "--json").stdout)["tasks"]
+    shown = {each["task"]: each["parameters"] for each in found}
+    assert shown == {
+        "bare": "(a, b = 1)",
+        "job.first": "() -> list[Item]",
+        "job.second": "() -> None",
+        "send": "(to: str, at: datetime | None = None, parts: list[Item] = ()) -> int",
+    }
+
+
+CALLS = """
+from __future__ import annotations
+from datetime import datetime
+import msgspec
+from jobistemer import Context, Depends, Jobistemer
+app = Jobistemer()
+class Item(msgspec.Struct):
+    number: int
+def get_pool() -> object: ...
+@app.task
+def send(ctx: Context, to: str, at: datetime | None = None, *, parts: list[Item] = (), pool: object = Depends(get_pool)) -> int: ...
+@app.task
+def bare(a, b=1): ...
+job = app.job("0 0 1 1 *", name="job")
+@job.task
+def first() -> list[Item]: ...
+@job.task(after=[first])
+def second(first: list[Item]) -> None: ...
+"""

@@ -157,3 +157,11 @@ def test_the_total_of_runs_under_a_limit_is_at_least_what_was_counted(world, sha
 def test_rows_that_come_between_two_reads_leave_the_numbers_possible():
     assert list_page("job", "ab", 0, 1).total == 2
     assert list_found("job", "", 5, 2).is_exact is False
+
+
+@pytest.mark.parametrize("group", ["job", "queue", "worker", "ticker"])
+def test_where_there_is_nothing_the_command_says_where_it_has_looked(cli, group):
+    told = cli(group, "list", "--namespace", "elsewhere").stdout
+    assert "looked in namespace 'elsewhere' on fake://" in told
+    assert "`jobistemer doctor` lists the namespaces of the server" in told
+    assert "looked in" not in cli(group, "list", "--namespace", "elsewhere", "--json").stdout
