@@ -3,7 +3,7 @@ commit_members: end up to 100 runs of one stream and one group that succeeded an
 the count of the group; the last one releases the reducer, once. The same as commit_run and count_member for each of
 them, at a third of the cost.
 
-USES read_from owns_entry list_ended add_outcomes check_types record_success leave_stream enqueue_entry
+USES read_from owns_entry list_ended add_outcomes check_types acknowledge_all record_success leave_stream enqueue_entry
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entries
   ended    list    {ns:shard}:ended:<state>          lists the runs
@@ -40,12 +40,7 @@ local runs, next_keys = math.min((#KEYS - 8) / 2, 100), read_from(KEYS, 9)
 check_types({group, results, reducer}, {}, {streams}, {}, {next_stream})
 local reply, gone, written, tasks, broken, refused = {'DONE'}, {}, {}, {}, {}, nil
 local entries, attempts = {next_args(count)}, {next_keys(count)}
--- An attempt is on record before its end only when it took long: one look at all of them replaces one at each.
-if redis.call('EXISTS', unpack(attempts)) > 0 then
-  check_types({unpack(attempts)}, {})
-end
--- The fence, for all of them at once: nearly always it tells that all were in flight.
-local all = redis.call('XACK', stream, 'workers', unpack(entries, 1, runs)) == runs
+local all = acknowledge_all(stream, entries, attempts, runs)
 for i = 1, runs do
   local run, number, started_at, ended_at, result, task, index = next_keys(1), next_args(6)
   local mine = all or owns_entry(stream, entries[i], attempts[i], worker, ended_at)

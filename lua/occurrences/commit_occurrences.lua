@@ -3,7 +3,7 @@ commit_occurrences: end up to 100 runs of one stream that succeeded, each the on
 the occurrence; ask for the next one in the job's queue to be started. For jobs without `on_complete` and without a
 count of outcomes, the same as commit_task for each of them, at a third of the cost.
 
-USES read_from owns_entry list_ended add_outcomes check_types record_success leave_stream
+USES read_from owns_entry list_ended add_outcomes check_types acknowledge_all record_success leave_stream
 KEYS
   stream      stream  {ns:shard}:stream:<queue>:<prio>  loses the entries
   ended       list    {ns:shard}:ended:<state>          lists the runs
@@ -38,12 +38,7 @@ local runs, next_keys = math.min((#KEYS - 6) / 5, 100), read_from(KEYS, 7)
 check_types({}, {deadlines}, {starts})
 local reply, gone, written, tasks, broken, refused, woken = {'DONE'}, {}, {}, {}, {}, nil, 0
 local entries, attempts = {next_args(count)}, {next_keys(count)}
--- An attempt is on record before its end only when it took long: one look at all of them replaces one at each.
-if redis.call('EXISTS', unpack(attempts)) > 0 then
-  check_types({unpack(attempts)}, {})
-end
--- The fence, for all of them at once: nearly always it tells that all were in flight.
-local all = redis.call('XACK', stream, 'workers', unpack(entries, 1, runs)) == runs
+local all = acknowledge_all(stream, entries, attempts, runs)
 for i = 1, runs do
   local run, occurrence, live, queued = next_keys(4)
   local number, started_at, ended_at, result, task, job_id, occ_id = next_args(7)

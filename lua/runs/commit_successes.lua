@@ -3,7 +3,7 @@ commit_successes: end up to 100 runs of one stream that succeeded and change not
 no unique key. The same as commit_run for each of them, at a third of the cost. What `record_success` writes is written
 here without entering it: its call for each run costs 2 % of the server's time. A test holds the two alike.
 
-USES read_from owns_entry list_ended add_outcomes check_types leave_stream
+USES read_from owns_entry list_ended add_outcomes check_types acknowledge_all leave_stream
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entries
   ended    list    {ns:shard}:ended:<state>          lists the runs
@@ -29,12 +29,7 @@ local runs, next_keys = math.min((#KEYS - 3) / 2, 100), read_from(KEYS, 4)
 
 local reply, gone, written, tasks, broken, refused = {'DONE'}, {}, {}, {}, {}, nil
 local entries, attempts = {next_args(count)}, {next_keys(count)}
--- An attempt is on record before its end only when it took long: one look at all of them replaces one at each.
-if redis.call('EXISTS', unpack(attempts)) > 0 then
-  check_types({unpack(attempts)}, {})
-end
--- The fence, for all of them at once: nearly always it tells that all were in flight.
-local all = redis.call('XACK', stream, 'workers', unpack(entries, 1, runs)) == runs
+local all = acknowledge_all(stream, entries, attempts, runs)
 for i = 1, runs do
   local run, number, started_at, ended_at, result, task = next_keys(1), next_args(5)
   local mine = all or owns_entry(stream, entries[i], attempts[i], worker, ended_at)
