@@ -86,3 +86,8 @@ def test_the_secret_of_forms_is_for_operators_alone(selectors):
         if "{jobistemer}:forms" in " ".join(build_rule([role], "jobistemer", selectors=selectors))
     }
     assert allowed == {"operator"}
+
+
+def test_only_a_worker_may_touch_the_keys_of_the_application():
+    rules = {name: " ".join(build_rule([name], "jobistemer")) for name in ROLES}
+    assert [name for name, rule in rules.items() if ":app:" in rule] == ["worker"]
