@@ -99,7 +99,8 @@ def policies() -> list[str]:
 
 def job_meanings() -> dict[str, str]:
     """What the docstring of Job says of each policy, and the table above where it says nothing."""
-    names = tuple(each for each in Job.__struct_fields__ if each in _POLICY_NAMES and each not in SAID)
+    # `on_complete` is a method of jobs and no policy, but its meaning ends that of the policy before it.
+    names = tuple(each for each in Job.__struct_fields__ if each in {*_POLICY_NAMES, "on_complete"} - {*SAID})
     documented = SimpleNamespace(__doc__=Job.__doc__, __struct_fields__=names)
     return {**SETTINGS["meanings"](documented), **{name: SAID[name] for name in _POLICY_NAMES if name in SAID}}
 

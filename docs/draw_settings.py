@@ -96,7 +96,8 @@ def processes(command: click.Command, section: str) -> Iterable[str]:
     """One row for each option of a process that is no setting of its role."""
     for each in command.params:
         if isinstance(each, click.Option) and each.name in (*PROCESS, *RENAMED.values()):
-            default = "–" if each.is_flag or each.default == "" else shown(each.default)
+            # Not `each.default`, which is a mark of click's own where there is none.
+            default = "–" if each.is_flag else shown(each.to_info_dict()["default"])
             yield f"| – | {' | '.join([*places(each, section), default])} | – | {(each.help or '').rstrip('.')} |"
 
 
@@ -125,7 +126,7 @@ def meanings(settings: type[msgspec.Struct]) -> dict[str, str]:
     pieces = re.split(rf"(?:^| )((?:{name})(?:, (?:{name}))*): ", text.partition(" Raises ")[0])
     found: dict[str, str] = {}
     for names, said in zip(pieces[1::2], pieces[2::2], strict=True):
-        found |= dict.fromkeys(names.split(", "), said.strip().removesuffix(".").replace("|", "\\|"))
+        found |= dict.fromkeys(names.split(", "), said.strip().rstrip(".;").replace("|", "\\|"))
     return {field: found[field] for field in settings.__struct_fields__}
 
 
