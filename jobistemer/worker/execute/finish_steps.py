@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Mapping
 
-from jobistemer.core.errors import InvalidStep
+from jobistemer.core.errors import InvalidStep, NotConnected
 from jobistemer.core.handlers.durable import Steps
 from jobistemer.core.handlers.step_journal import StepJournal
 from jobistemer.core.runs.message import WIRE_VERSION
@@ -13,6 +15,8 @@ from jobistemer.core.states import AttemptState
 from jobistemer.store.calls.durable import steps
 from jobistemer.worker.attempts.attempt import Attempt
 
+RETRY_S = 0.2
+"""The pause before the records are read again while the server is away."""
 MAX_SNOOZES = 1_000
 """How often a run may put itself off by Snooze."""
 
@@ -85,13 +89,24 @@ def limit_snoozes(attempt: Attempt, outcome: Outcome) -> Outcome:
 
 
 def load_journal(attempt: Attempt) -> StepJournal:
-    """Return what is on record of a run whose handler has asked for no step. Raises NotConnected or ServerRefused."""
+    """Return what is on record of a run whose handler has asked for no step. Raises ServerRefused.
+
+    While the server is away it waits on: the handler has succeeded, and would be called once more.
+    """
     journal = StepJournal(attempt.delivery.attempt)
     try:
-        journal.load(steps.read_steps(attempt.database, attempt.delivery.message.run))
+        journal.load(_read_steps(attempt))
     except InvalidStep as error:
         journal.fault = error
     return journal
+
+
+def _read_steps(attempt: Attempt) -> Mapping[bytes, bytes]:
+    while True:
+        try:
+            return steps.read_steps(attempt.database, attempt.delivery.message.run)
+        except NotConnected:
+            time.sleep(RETRY_S)
 
 
 def _find_journal(attempt: Attempt) -> StepJournal | None:

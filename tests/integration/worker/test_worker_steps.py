@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import redis
 
-from jobistemer import NO_RETRIES, Delays
+from jobistemer import NO_RETRIES, Delays, Snooze
 from jobistemer.app import Jobistemer
 from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected, ServerRefused
@@ -21,6 +21,7 @@ from jobistemer.store.calls import limits
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.commit.committer import MAX_BATCH, Committer
 from jobistemer.worker.commit.effects import CommitEffects
+from jobistemer.worker.execute import finish_steps
 from jobistemer.worker.execute.execute import NOTHING_RETURNED
 from tests.support.shard_state import find_leaks, records
 from tests.support.step_system import StepWorker, break_next, build_ticker, open_app
@@ -232,6 +233,36 @@ def test_what_follows_from_an_end_and_is_refused_neither_counts_it_again_nor_hol
     assert worker.committer._postponed == {}
     assert sum(worker.committer.counts.values()) == sum(count_runs(worker).values()) == 3
     assert worker.prefetch.in_flight == 0
+
+
+def test_a_handler_that_has_succeeded_has_done_so_although_the_server_is_away_when_its_steps_are_asked_for(
+    app, database, clock, monkeypatch
+):
+    # Given a run without retries that has put itself off before
+    @app.task(retry=NO_RETRIES)
+    def enters() -> None:
+        if not app.done:
+            app.done.append("closed")
+            raise Snooze("not open yet", after=1)
+        app.done.append("open")
+
+    run = enters.enqueue()
+    worker = StepWorker(database, app)
+    worker.work()
+    clock.advance(60)
+    build_ticker(database).tick()
+
+    # When the connection breaks as its handler has returned
+    monkeypatch.setattr(finish_steps, "RETRY_S", 0.0)
+    worker.fetch()
+    with break_next(database, "ask", lambda: NotConnected("away")) as broken:
+        worker.execute()
+    assert broken
+    worker.commit()
+
+    # Then its success is recorded, and it is not executed again
+    assert run.state() is RunState.SUCCEEDED
+    assert app.done == ["closed", "open"]
 
 
 def _raise_not_connected(*_):
