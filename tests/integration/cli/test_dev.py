@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import stat
+import subprocess
 import threading
 from pathlib import Path
 from urllib.error import URLError
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 
 from jobistemer.cli import main
 from jobistemer.core.errors import NotConnected
-from jobistemer.dev.processes import ProcessGroup
+from jobistemer.dev.processes import SERVER_COMMAND, ProcessGroup
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.jobs import list_jobs
 from tests.support.processes import Process, has_ended
@@ -76,6 +77,13 @@ def test_the_embedded_server_is_reached_by_its_own_user_only(tmp_path):
     finally:
         processes.end(threading.Event())
     assert not path.parent.exists()
+
+
+def test_the_process_of_the_embedded_server_imports_nothing_of_this_package():
+    python, *flags, path = SERVER_COMMAND
+    run = f"import runpy, sys; runpy.run_path({path!r}); print(*sys.modules)"
+    found = subprocess.run([python, *flags, "-c", run], capture_output=True, text=True, check=True).stdout.split()
+    assert {"tempfile", "jobistemer", "redis"} & set(found) == {"tempfile"}
 
 
 def answers(url):
