@@ -43,7 +43,8 @@ class Packed:
         if not is_ready or not isinstance(command, list):
             await super().send_packed_command(command, check_health=check_health)  # type: ignore[misc] # redis-py's class comes next
             return
-        writer.writelines(command)
+        # Not `writelines`: before Python 3.12.9 and 3.13.2 nothing waits for what that leaves in the buffer.
+        writer.write(command[0] if len(command) == 1 else b"".join(command))
         if writer.transport.get_write_buffer_size():
             await super().send_packed_command([], check_health=False)  # type: ignore[misc] # redis-py's class comes next
 
