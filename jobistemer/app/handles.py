@@ -66,7 +66,9 @@ class RunHandle(Generic[R]):
         found = self._database() if is_known else await offload(self._database)
         database = self._namespace.async_shard(found)
         answer = await database.ask(*records.run_command(database.keys, self.id))
-        return self._require_record(records.read_run(self.id, answer))
+        run = self._require_record(records.read_run(self.id, answer))
+        command = records.due_command(found.keys, run)
+        return run if command is None else records.add_due_time(run, await database.ask(*command))
 
     async def state_async(self) -> RunState:
         """Return the state like `state`, awaited."""

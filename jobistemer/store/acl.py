@@ -73,7 +73,7 @@ PRODUCER: Final = Role(
     tuple(f"{_ENQUEUE_SCRIPTS} record_change".split()),
     tuple(f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS}".split()),
     tuple(f"{_RECORD_KINDS} occurrence".split()),
-    ("get identity",),
+    ("get identity", "zscore delayed"),
 )
 TICKER: Final = Role(
     "ticker",

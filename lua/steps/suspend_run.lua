@@ -78,7 +78,9 @@ if find_signal(known[3], wait) or (members > 0 and ended >= members) then
 end
 -- Removed first, and no word more than needed: eight fields or more take half as much memory again.
 redis.call('HDEL', run, 'entry')
-redis.call('HSET', run, 'state', state, 'message', message, 'attempt', next_number, 'crashes', crashes, 'due_at', due_at)
+redis.call('HSET', run, 'state', state, 'message', message, 'attempt', next_number, 'crashes', crashes)
+-- Of a suspended run the delayed set alone has the time: the field would be its longest but for the message.
+if state ~= 'suspended' then redis.call('HSET', run, 'due_at', due_at) end
 if note ~= '' then redis.call('HSET', run, 'note', note) end
 if wait ~= '' then redis.call('HSET', run, 'wait', wait) end
 if members > 0 and redis.call('EXISTS', group) == 1 then redis.call('HSET', group, 'total', members) end

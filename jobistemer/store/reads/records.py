@@ -12,10 +12,10 @@ from jobistemer.core import ids
 from jobistemer.core.runs.message import Message, read_message
 from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.runs.settle import SLEEPS
-from jobistemer.core.states import OccurrenceState
+from jobistemer.core.states import OccurrenceState, RunState
 from jobistemer.core.unreadable import READ_ERRORS, Unreadable, explain, read_value, to_text
 from jobistemer.store.database import Command, Database
-from jobistemer.store.keys import Keys
+from jobistemer.store.keys import Keys, delayed_member
 from jobistemer.store.reading import read_number
 
 NEVER_RAN = frozenset(
@@ -53,9 +53,25 @@ def read_run(run_id: str, answer: dict[bytes, bytes]) -> RunRecord | None:
     return _decode_record(RunRecord, run_id, answer)
 
 
+def due_command(keys: Keys, run: RunRecord) -> Command | None:
+    """Return the command whose answer `add_due_time` takes; None for a run whose record has its time, or that has none.
+
+    Of a suspended run the delayed set alone has the time.
+    """
+    if run.state != RunState.SUSPENDED or run.due_at:
+        return None
+    return ("ZSCORE", keys.delayed, delayed_member(run.place, run.id))
+
+
+def add_due_time(run: RunRecord, answer: float | bytes | None) -> RunRecord:
+    """Return the record of a suspended run with its time; without one where it has gone on meanwhile."""
+    return run if answer is None else msgspec.structs.replace(run, due_at=int(float(answer)))
+
+
 def find_run(database: Database, run_id: str) -> RunRecord | None:
     """Return the record of a run; None when it never existed, or its retention is over."""
-    return read_run(run_id, database.read(*run_command(database.keys, run_id)))
+    run = read_run(run_id, database.read(*run_command(database.keys, run_id)))
+    return run if run is None else _add_due_times(database, [run])[0]
 
 
 def find_runs(database: Database, run_ids: list[str]) -> list[RunRecord]:
@@ -64,8 +80,16 @@ def find_runs(database: Database, run_ids: list[str]) -> list[RunRecord]:
     for start in range(0, len(run_ids), RUNS_PAGE):
         page = run_ids[start : start + RUNS_PAGE]
         answers = database.read_all([run_command(database.keys, each) for each in page])
-        found += filter(None, map(read_run, page, answers))
+        found += _add_due_times(database, [*filter(None, map(read_run, page, answers))])
     return found
+
+
+def _add_due_times(database: Database, runs: list[RunRecord]) -> list[RunRecord]:
+    commands = {run.id: command for run in runs if (command := due_command(database.keys, run)) is not None}
+    if not commands:
+        return runs
+    answers = dict(zip(commands, database.read_all([*commands.values()]), strict=True))
+    return [add_due_time(run, answers.get(run.id)) for run in runs]
 
 
 def find_occurrence_states(database: Database, occurrence_ids: list[str]) -> dict[str, str]:

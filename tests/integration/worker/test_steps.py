@@ -506,6 +506,21 @@ def test_a_run_that_puts_itself_off_uses_up_no_retry(app, jobs):
     assert run.record().snoozes == 3
 
 
+def test_the_record_of_a_run_that_sleeps_says_until_when(app, jobs):
+    @app.task
+    def work(ctx: Context) -> None:
+        ctx.sleep(60)
+
+    run = work.enqueue()
+    jobs.run_until_idle()
+    record = run.record()
+    # The sleep began within the second in which it was enqueued: the clock of the test stands still.
+    assert (record.state, record.due_at) == (RunState.SUSPENDED, record.enqueued_at + 60_000)
+    assert asyncio.run(run.record_async()) == record
+    jobs.advance(minutes=1)
+    assert (run.record().state, run.record().due_at) == (RunState.SUCCEEDED, 0)
+
+
 def test_versions_tell_runs_apart_that_began_before_a_change(app, jobs):
     changed = []
 

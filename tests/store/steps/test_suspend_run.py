@@ -4,6 +4,7 @@ from jobistemer.core import ids
 from jobistemer.core.runs.message import decode_message
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import runs
+from jobistemer.store.reads.records import find_run, find_runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.lifecycle import (
@@ -44,7 +45,6 @@ def test_a_suspended_run_has_no_attempt_and_goes_on_at_its_time(database):
             "place": "default:5",
             "attempt": "1",
             "crashes": "0",
-            "due_at": str(LATER),
         },
         f"attempt:{FIRST}": {
             "state": "suspended",
@@ -59,6 +59,8 @@ def test_a_suspended_run_has_no_attempt_and_goes_on_at_its_time(database):
         "streams": {"default:5"},
     }
     assert expiring_keys(database) == {f"attempt:{FIRST}"}
+    # Its time stands in the delayed set alone.
+    assert [each.due_at for each in (find_run(database, "run_1"), *find_runs(database, ["run_0", "run_1"]))] == [LATER] * 2
 
 
 def test_it_is_woken_by_what_promotes_delayed_runs_as_the_next_attempt(database):
