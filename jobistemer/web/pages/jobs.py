@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice, pairwise
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from jobistemer.core.errors import UnknownJob
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.versions import Version
 from jobistemer.core.planning.diff import FieldChange, diff_fields
+from jobistemer.core.reads.name_groups import group_names
 from jobistemer.core.reads.summaries import JobSummary
 from jobistemer.core.runs.history_text import explain_occurrence, find_mentioned
 from jobistemer.core.runs.records import OccurrenceRecord
@@ -40,11 +41,16 @@ JOB_STATES = ("failed", "paused", "running", "unreadable")
 
 
 class JobFilter(NamedTuple):
-    """Which jobs are shown, and in which order: `due` for those due next first, by name otherwise."""
+    """Which jobs are shown, and in which order: `due` for those due next first, by name otherwise.
+
+    group: only jobs whose names begin so. flat: not empty for a list without rows for groups.
+    """
 
     sort: str
     state: str
     text: str
+    group: str = ""
+    flat: str = ""
 
 
 class VersionRow(NamedTuple):
@@ -55,37 +61,73 @@ class VersionRow(NamedTuple):
     changes: tuple[FieldChange, ...]
 
 
+class GroupRow(NamedTuple):
+    """The jobs whose names begin alike, as one row. counts: how many of them are in each of JOB_STATES."""
+
+    start: str
+    total: int
+    counts: Counter[str]
+
+
 def jobs_page(request: Request) -> Response:
     """Render the jobs by name, or those due next first, each with its last outcomes."""
     dashboard = get_dashboard(request)
     shards = dashboard.shards
     now_ms = shards[0].read_clock()
     states = dashboard.job_watch.look(shards)
-    chosen = JobFilter(*(request.query_params.get(each, "") for each in ("sort", "state", "q")))
+    chosen = JobFilter(*(request.query_params.get(each, "") for each in ("sort", "state", "q", "group", "flat")))
     found = sorted(filter_jobs(states.jobs, chosen, now_ms), key=lambda job: job.name)
     by_due = chosen.sort == "due" and len(found) == len(states.jobs)
+    rows = [] if by_due else group_jobs(found, chosen, now_ms)
     page = read_page(
         request,
         JOBS_PER_PAGE,
         lambda offset, limit: (
-            jobs.list_jobs(shards, offset, limit)
-            if by_due
-            else jobs.list_summaries(shards, [job.id for job in found[offset : offset + limit]])
+            jobs.list_jobs(shards, offset, limit) if by_due else _read_rows(shards, rows[offset : offset + limit])
         ),
     )
+    shown = [row for row in page.rows if not isinstance(row, GroupRow)]
     return dashboard.render(
         request,
         "jobs.html",
         now_ms=now_ms,
         page=page,
-        reasons=_explain_last(shards, page.rows),
-        recent=jobs.list_recent(shards, [job.id for job in page.rows], OUTCOMES_PER_JOB),
+        groups=[row.start for row in rows if isinstance(row, GroupRow)],
+        reasons=_explain_last(shards, shown),
+        recent=jobs.list_recent(shards, [job.id for job in shown], OUTCOMES_PER_JOB),
         total=len(states.jobs),
         found=len(found),
         chosen=chosen,
         states=JOB_STATES,
-        counts=Counter(state for job in states.jobs for state in JOB_STATES if has_state(job, state, now_ms)),
+        counts=_count_by_state((job for job in states.jobs if job.name.startswith(chosen.group)), now_ms),
     )
+
+
+def group_jobs(found: list[JobState], chosen: JobFilter, now_ms: int) -> list[JobState | GroupRow]:
+    """Return the rows of a list: one for jobs whose names begin alike, where there are more than a page of jobs."""
+    if len(found) <= JOBS_PER_PAGE or chosen.flat or chosen.text or chosen.state in JOB_STATES:
+        return list(found)
+    by_name = {job.name: job for job in found}
+    groups = group_names(by_name, chosen.group)
+    # Inside of a group that is its only part there is nothing more to group.
+    if chosen.group in groups.groups:
+        return list(found)
+    inner = {start: [job for job in found if job.name.startswith(start)] for start in groups.groups}
+    rows: dict[str, JobState | GroupRow] = {name: by_name[name] for name in groups.alone}
+    rows |= {start: GroupRow(start, len(own), _count_by_state(own, now_ms)) for start, own in inner.items()}
+    return [rows[name] for name in sorted(rows)]
+
+
+def _count_by_state(found: Iterable[JobState], now_ms: int) -> Counter[str]:
+    return Counter(state for job in found for state in JOB_STATES if has_state(job, state, now_ms))
+
+
+def _read_rows(shards: Sequence[Database], rows: Sequence[JobState | GroupRow]) -> list[JobSummary | GroupRow]:
+    """Read what is shown of the jobs among the rows; a job that was removed meanwhile is left out."""
+    ids = [row.id for row in rows if isinstance(row, JobState)]
+    read = {summary.id: summary for summary in jobs.list_summaries(shards, ids)}
+    found = (row if isinstance(row, GroupRow) else read.get(row.id) for row in rows)
+    return [row for row in found if row is not None]
 
 
 def _explain_last(shards: Sequence[Database], summaries: Sequence[JobSummary]) -> dict[str, str]:
@@ -100,7 +142,8 @@ def _explain_last(shards: Sequence[Database], summaries: Sequence[JobSummary]) -
 def filter_jobs(known: list[JobState], chosen: JobFilter, now_ms: int) -> list[JobState]:
     """Return the jobs of a state whose names contain a text, whatever its case."""
     wanted = chosen.text.strip().casefold()
-    return [job for job in known if wanted in job.name.casefold() and has_state(job, chosen.state, now_ms)]
+    within = [job for job in known if job.name.startswith(chosen.group) and wanted in job.name.casefold()]
+    return [job for job in within if has_state(job, chosen.state, now_ms)]
 
 
 def has_state(job: JobState, state: str, now_ms: int) -> bool:

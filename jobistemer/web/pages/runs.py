@@ -28,6 +28,7 @@ from jobistemer.web.charts.gantt import build_attempts_gantt
 from jobistemer.web.charts.graph import Drawing, Node, draw_graph, node_of_group
 from jobistemer.web.pages.questions import build_form
 from jobistemer.web.shared.dashboard import get_dashboard
+from jobistemer.web.shared.end_counts import DAYS, count_states
 from jobistemer.web.shared.pagination import read_page
 
 MAX_ENTRIES, MAX_DELAYED, MAX_LIMITED = 50, 30, 30
@@ -74,10 +75,15 @@ def ended_runs_page(request: Request) -> Response:
             offset:
         ],
     )
-    return dashboard.render_page(
+    now_ms = shards[0].read_clock()
+    counts = count_states(dashboard.end_counts.read(shards, now_ms), queue, task.strip())
+    return dashboard.render(
         request,
         "ended.html",
+        now_ms=now_ms,
         page=page,
+        counts=counts,
+        days=DAYS,
         state=state,
         states=ENDED_STATES,
         queue=queue,

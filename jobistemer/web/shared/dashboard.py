@@ -26,6 +26,7 @@ from jobistemer.web.charts.templating import render_template
 from jobistemer.web.security.authentication import AccessDecision, Authenticator, Signer
 from jobistemer.web.security.visit import get_visit
 from jobistemer.web.shared.deadline import PageThreads
+from jobistemer.web.shared.end_counts import EndCounts
 from jobistemer.web.shared.job_watch import JobWatch
 from jobistemer.web.shared.settings import USER_SCOPE, DashboardSettings
 from jobistemer.web.shared.static_files import mark_files
@@ -45,6 +46,7 @@ class Dashboard:
         self.authenticator = Authenticator(settings.token)
         self.threads = PageThreads()
         self.job_watch = JobWatch()
+        self.end_counts = EndCounts()
         self._user_header = settings.user_header
         self._by = settings.by or f"{user_name()[: MAX_BY_LENGTH - 16]} by dashboard"
         # Until the server has told the key that dashboards without a token share: one of this process.

@@ -457,3 +457,87 @@ def test_every_list_says_how_many_there_are_in_all(visitor, app, ids, monkeypatc
     assert re.search(r"Changes \d+ by people", words["/changes"])
     assert re.search(r"Who did what the latest 1 of \d+; all: jobistemer job log", words["/jobs/hostile"])
     assert re.search(r"History \d+ ", words["/jobs/hostile"])
+
+
+@pytest.fixture
+def tenants(app):
+    """Thirty jobs of customers beside three others; one of them is running, two are paused."""
+
+    @app.task
+    def report(tenant: int) -> None: ...
+
+    for name in ("backup", "clean-up", "tenant"):
+        app.control.put(name, task=report, schedule="0 2 * * *", payload={"tenant": 0})
+    for tenant in range(30):
+        app.control.put(f"tenant-{tenant:02}", task=report, schedule="0 3 * * *", payload={"tenant": tenant})
+    app.control.trigger("tenant-07")
+    for name in ("tenant-08", "tenant-09"):
+        app.control.pause(name)
+    return app
+
+
+def rows_of(page):
+    return re.findall(r'class="name"><a href="([^"]+)">([^<]+)</a>', page)
+
+
+def test_jobs_whose_names_begin_alike_are_one_row_with_counts_that_opens(tenants, visitor):
+    page = visitor.look("/jobs")
+    assert rows_of(page) == [
+        ("/jobs/backup", "backup"),
+        ("/jobs/clean-up", "clean-up"),
+        ("/jobs/tenant", "tenant"),
+        ("/jobs?group=tenant-", "tenant-…"),
+    ]
+    assert "tenant-…30 jobs 2 paused 1 running" in " ".join(HtmlPage(page).text.split())
+    assert HtmlPage(page).named("td")[-1].get("colspan") == "5"
+
+    # Inside, page by page, and within it by state
+    inside = [rows_of(visitor.look(f"/jobs?group=tenant-&page={number}")) for number in (1, 2)]
+    assert [len(each) for each in inside] == [25, 5]
+    assert inside[0][0] == ("/jobs/tenant-00", "tenant-00")
+    assert "30 of 33" in HtmlPage(visitor.look("/jobs?group=tenant-")).text
+    assert rows_of(visitor.look("/jobs?group=tenant-&state=paused")) == [
+        ("/jobs/tenant-08", "tenant-08"),
+        ("/jobs/tenant-09", "tenant-09"),
+    ]
+    # One by one, sorted by time, or searched: no groups
+    for path in ("/jobs?flat=1", "/jobs?sort=due", "/jobs?q=tenant"):
+        assert len(rows_of(visitor.look(path))) == 25, path
+        assert "tenant-…" not in visitor.look(path), path
+    assert rows_of(visitor.look("/jobs?state=running")) == [("/jobs/tenant-07", "tenant-07")]
+    assert "No job is like that" in visitor.look("/jobs?group=nobody-")
+
+
+def test_a_page_of_groups_reads_the_summaries_of_the_jobs_on_it_only(tenants, visitor, monkeypatch):
+    visitor.look("/jobs")
+    asked = []
+    read = jobs.list_summaries
+    monkeypatch.setattr(jobs, "list_summaries", lambda shards, ids: asked.append(len(ids)) or read(shards, ids))
+    visitor.look("/jobs")
+    assert asked == [3]
+
+
+def test_ended_runs_have_totals_by_state_queue_and_task(visitor, app):
+    @app.task(retry=NO_RETRIES)
+    def send_email(to: str) -> None:
+        if not to:
+            raise ValueError("nobody")
+
+    @app.task
+    def report() -> None: ...
+
+    for to in ("ann", "bob", ""):
+        send_email.options(queue="mail").enqueue(to)
+    report.enqueue()
+    drain_queues(app, queues={"default": 0, "mail": 0})
+    look = lambda path: " ".join(HtmlPage(visitor.look(path)).text.split())  # noqa: E731
+    text = look("/runs/ended")
+    assert "that have ended: 4 within 31 days" in text
+    assert "all states 4 failed 0 dead 1 timed out 0 canceled 0 succeeded 3" in text
+    assert "that have ended: 2 within 31 days" in look("/runs/ended?state=succeeded&queue=mail")
+    assert "all states 3" in look("/runs/ended?q=EMAIL")
+    assert "that have ended: 0 within 31 days" in look("/runs/ended?queue=nowhere")
+    # The days before are kept, the present one is counted anew
+    report.enqueue()
+    drain_queues(app, queues={"default": 0, "mail": 0})
+    assert "all states 5" in look("/runs/ended")

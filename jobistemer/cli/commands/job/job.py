@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from shlex import quote
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import msgspec
@@ -25,10 +25,12 @@ from jobistemer.core.jobs.effective_options import find_effective_options
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.options import EffectiveOption, Options
 from jobistemer.core.jobs.retries import RetryPolicy
+from jobistemer.core.reads.name_groups import group_names
 from jobistemer.core.reads.summaries import JobSummary, has_ended_itself
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.text import first_line, format_duration
 from jobistemer.store.reads import jobs
+from jobistemer.store.reads.job_names import find_names
 from jobistemer.terminal import tables
 
 
@@ -64,9 +66,13 @@ for command in (
 @page_options(100, 10_000)
 @click.option("--prefix", default="", help="Only jobs whose names begin so, in the order of their names.")
 @click.option("--after", default="", metavar="NAME", help="With --prefix: go on after this name.")
+@click.option("--groups", is_flag=True, help="One row for jobs whose names begin alike, such as `tenant-`.")
 @with_session
-def list_command(session: Session, *, limit: int, offset: int, prefix: str, after: str) -> None:
+def list_command(session: Session, *, limit: int, offset: int, prefix: str, after: str, groups: bool) -> None:
     """List the registered jobs, the one due next first."""
+    if groups:
+        _list_groups(session, prefix, limit, offset)
+        return
     if prefix:
         _list_by_prefix(session, prefix, limit, after)
         return
@@ -76,6 +82,20 @@ def list_command(session: Session, *, limit: int, offset: int, prefix: str, afte
     found = jobs.list_jobs(shards, offset, limit)
     answer = list_page("job", found, offset, jobs.count_jobs(shards))
     session.print_list(answer, lambda: "" if offset and not found else _jobs_table(found, session.now_ms))
+
+
+def _list_groups(session: Session, prefix: str, limit: int, offset: int) -> None:
+    names = [name for database in session.namespace.shards for name in find_names(database)]
+    found = group_names(names, prefix)
+    rows = sorted([*found.groups.items(), *((name, 1) for name in found.alone)])
+    page = [{"name": name, "jobs": count, "is_group": name in found.groups} for name, count in rows]
+    answer = list_page("name", page[offset : offset + limit], offset, len(page))
+    session.print_list(answer, lambda: _groups_table(answer.rows))
+
+
+def _groups_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    cells = [(f"{row['name']}…" if row["is_group"] else row["name"], row["jobs"]) for row in rows]
+    return tables.table(("jobs", "number"), cells) if cells else "no job is like that"
 
 
 def _list_by_prefix(session: Session, prefix: str, limit: int, after: str) -> None:
