@@ -198,21 +198,22 @@ def register(keys: Keys, new: JobRegistration, encoded: bytes = b"") -> ScriptCa
 
     encoded: the JSON of the job where `encode_new_job` has made it already.
     """
-    job, definition = new.job, encoded or encode_new_job(new.job)
+    # The id is looked up once: a deployment registers thousands of jobs.
+    job, job_id, definition = new.job, new.job.id, encoded or encode_new_job(new.job)
     expect_by = 0 if job.expect_within_s is None else new.now_ms + round(job.expect_within_s * 1000)
     return script("register_job")(
         (
-            keys.job(job.id),
-            keys.versions(job.id),
-            keys.history(job.id),
+            keys.job(job_id),
+            keys.versions(job_id),
+            keys.history(job_id),
             keys.due,
             keys.chores,
             keys.wake,
-            keys.audit(job.id),
+            keys.audit(job_id),
             keys.expected,
         ),
         (
-            job.id,
+            job_id,
             definition,
             new.fingerprint,
             new.seen,
