@@ -18,13 +18,13 @@ from queue import Empty, SimpleQueue
 from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, Outcome, Settlement, settle
 from jobistemer.core.states import AttemptState
-from jobistemer.store.calls import bulk_commit, limits
+from jobistemer.store.calls import bulk_commit
 from jobistemer.store.calls.ended_attempt import EndedAttempt, read_elapsed_ms
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import Prefetch
-from jobistemer.worker.commit.effects import CommitEffects, final_log_calls, log_postponed, log_stale
+from jobistemer.worker.commit.effects import CommitEffects, final_log_calls, log_postponed, log_stale, release_permits
 
 MAX_BATCH = 200
 """How many go with one send: a fifth of what is in flight at most, so that the server records one part while slots work
@@ -182,9 +182,7 @@ class Committer:
         # Permits are released after the commit: the script frees one only when its entry is gone. A worker that dies in
         # between leaves them to the sweep.
         if limited := [each for each in attempts if each.limit_uses]:
-            limits.release_permits(
-                database, [(each.delivery.message.run, *each.key, each.limit_uses) for each in limited]
-            )
+            release_permits(database, limited)
 
     def _find_bundle(self, attempt: Attempt) -> tuple[bulk_commit.BundleKey, EndedAttempt] | None:
         """Return the key of the bundle that an attempt may go with, and its end; None when it goes by itself."""

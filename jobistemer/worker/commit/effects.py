@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
-from jobistemer.core.errors import JobistemerError, NotConnected
+from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.runs.message import Delivery, TaskRef
 from jobistemer.core.runs.settle import SUCCEEDED, FinalState, Suspension, describe_settlement, must_undo
@@ -13,7 +14,7 @@ from jobistemer.core.states import RunState
 from jobistemer.runtime.log_limit import log_limited
 from jobistemer.runtime.logging import log_failure
 from jobistemer.store.actions import cancel
-from jobistemer.store.calls import groups, run_ends, transactions
+from jobistemer.store.calls import groups, limits, run_ends, transactions
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply, ScriptCall
@@ -150,6 +151,15 @@ def _log_error(ended: EndedAttempt) -> None:
         return
     level = logging.INFO if isinstance(ended.ending, FinalState) else logging.WARNING
     log.log(level, "%s", text, extra=log_extra(delivery))
+
+
+def release_permits(database: Database, attempts: Sequence[Attempt]) -> None:
+    """Give back the permits of attempts that have ended. Raises NotConnected; what is refused is left to the sweep."""
+    try:
+        limits.release_permits(database, [(each.delivery.message.run, *each.key, each.limit_uses) for each in attempts])
+    except ServerRefused as error:
+        text = "permits of ended runs (%d) were not given back, or not handed on; the sweep will find them: %s"
+        log_limited(log, logging.ERROR, f"permits {error}", text, len(attempts), error)
 
 
 def log_stale(delivery: Delivery) -> None:

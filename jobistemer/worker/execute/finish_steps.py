@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 
 from jobistemer.core.errors import InvalidStep, NotConnected
 from jobistemer.core.handlers.durable import Steps
@@ -27,7 +26,7 @@ def finish_steps(attempt: Attempt, outcome: Outcome) -> Outcome:
     if attempt.delivery.message.undoing is not None:
         return undo_steps(attempt.tools.used_steps if attempt.tools is not None else None)
     if _must_load(attempt, journal, outcome):
-        journal = load_journal(attempt)
+        journal = _wait_for_journal(attempt)
     return limit_snoozes(attempt, outcome if journal is None else judge_steps(journal, outcome))
 
 
@@ -37,7 +36,7 @@ async def finish_steps_async(attempt: Attempt, outcome: Outcome) -> Outcome:
     if attempt.delivery.message.undoing is not None:
         return await _undo_steps_async(attempt.tools.used_steps if attempt.tools is not None else None)
     if _must_load(attempt, journal, outcome):
-        journal = await asyncio.to_thread(load_journal, attempt)
+        journal = await _await_journal(attempt)
     return limit_snoozes(attempt, outcome if journal is None else judge_steps(journal, outcome))
 
 
@@ -89,24 +88,30 @@ def limit_snoozes(attempt: Attempt, outcome: Outcome) -> Outcome:
 
 
 def load_journal(attempt: Attempt) -> StepJournal:
-    """Return what is on record of a run whose handler has asked for no step. Raises ServerRefused.
-
-    While the server is away it waits on: the handler has succeeded, and would be called once more.
-    """
+    """Return what is on record of a run whose handler has asked for no step. Raises NotConnected or ServerRefused."""
     journal = StepJournal(attempt.delivery.attempt)
     try:
-        journal.load(_read_steps(attempt))
+        journal.load(steps.read_steps(attempt.database, attempt.delivery.message.run))
     except InvalidStep as error:
         journal.fault = error
     return journal
 
 
-def _read_steps(attempt: Attempt) -> Mapping[bytes, bytes]:
+def _wait_for_journal(attempt: Attempt) -> StepJournal:
+    # While the server is away it waits on: the handler has succeeded, and would be called once more.
     while True:
         try:
-            return steps.read_steps(attempt.database, attempt.delivery.message.run)
+            return load_journal(attempt)
         except NotConnected:
             time.sleep(RETRY_S)
+
+
+async def _await_journal(attempt: Attempt) -> StepJournal:
+    while True:
+        try:
+            return await asyncio.to_thread(load_journal, attempt)
+        except NotConnected:
+            await asyncio.sleep(RETRY_S)
 
 
 def _find_journal(attempt: Attempt) -> StepJournal | None:

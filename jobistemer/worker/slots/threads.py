@@ -115,8 +115,11 @@ class ThreadSlots:
             nonlocal keeps_slot
             # Before the exception: afterwards this thread may already have ended, and would count as leaked for ever.
             self._stopped_threads[interrupt.ident] = time.monotonic()
-            keeps_slot = not self._try_add_thread()
-            interrupt.stop()
+            try:
+                keeps_slot = not self._try_add_thread()
+            finally:
+                # The thread waits for it, whatever has gone wrong.
+                interrupt.stop()
 
         interrupt, isolation = ThreadInterrupt(), self._isolation
         waiting, attempts, report = self._waiting, self._attempts, self._report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import contextmanager
 
@@ -22,7 +23,7 @@ from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.commit.committer import MAX_BATCH, Committer
 from jobistemer.worker.commit.effects import CommitEffects
 from jobistemer.worker.execute import finish_steps
-from jobistemer.worker.execute.execute import NOTHING_RETURNED
+from jobistemer.worker.execute.execute import NOTHING_RETURNED, run_async
 from tests.support.shard_state import find_leaks, records
 from tests.support.step_system import StepWorker, break_next, build_ticker, open_app
 
@@ -207,6 +208,23 @@ def test_ends_are_counted_once_when_the_connection_breaks_before_their_permits_a
     assert worker.prefetch.in_flight == 0
 
 
+def test_permits_that_cannot_be_handed_on_hold_up_no_outcome(app, database, monkeypatch, caplog):
+    @app.task(limits=[Concurrency(5)])
+    def send() -> None: ...
+
+    run = send.enqueue()
+    worker = StepWorker(database, app)
+    worker.fetch()
+    worker.execute()
+    monkeypatch.setattr(limits, "admit_waiting", _refuse)
+    worker.committer.step()
+
+    assert run.state() is RunState.SUCCEEDED
+    assert "permits of ended runs (1) were not given back, or not handed on" in caplog.text
+    assert worker.committer._postponed == {}
+    assert worker.prefetch.in_flight == 0
+
+
 def test_what_follows_from_an_end_and_is_refused_neither_counts_it_again_nor_holds_up_anything(app, database, monkeypatch):
     # Given a job whose first failure cancels its other task, at a moment in which nothing can be cancelled
     def breaks() -> None:
@@ -223,11 +241,8 @@ def test_what_follows_from_an_end_and_is_refused_neither_counts_it_again_nor_hol
     worker.fetch()
     worker.execute()
 
-    def refuse(*_):
-        raise ServerRefused("OOM command not allowed")
-
     with monkeypatch.context() as patched:
-        patched.setattr(cancel, "cancel_siblings", refuse)
+        patched.setattr(cancel, "cancel_siblings", _refuse)
         worker.committer.step()
 
     assert worker.committer._postponed == {}
@@ -235,20 +250,34 @@ def test_what_follows_from_an_end_and_is_refused_neither_counts_it_again_nor_hol
     assert worker.prefetch.in_flight == 0
 
 
+def execute(worker):
+    """Run what waits, coroutines on an event loop."""
+    for attempt in [each for each in worker.waiting if each.handler.is_coroutine]:
+        worker.waiting.remove(attempt)
+        if asyncio.run(run_async(attempt, worker.attempts, lambda: None)):
+            worker.committer.finished.put(attempt)
+    worker.execute()
+
+
+@pytest.mark.parametrize("is_coroutine", [False, True])
 def test_a_handler_that_has_succeeded_has_done_so_although_the_server_is_away_when_its_steps_are_asked_for(
-    app, database, clock, monkeypatch
+    app, database, clock, monkeypatch, is_coroutine
 ):
     # Given a run without retries that has put itself off before
-    @app.task(retry=NO_RETRIES)
-    def enters() -> None:
+    def enter() -> None:
         if not app.done:
             app.done.append("closed")
             raise Snooze("not open yet", after=1)
         app.done.append("open")
 
-    run = enters.enqueue()
+    async def enter_async() -> None:
+        enter()
+
+    run = app.task(enter_async if is_coroutine else enter, retry=NO_RETRIES).enqueue()
     worker = StepWorker(database, app)
-    worker.work()
+    worker.fetch()
+    execute(worker)
+    worker.commit()
     clock.advance(60)
     build_ticker(database).tick()
 
@@ -256,13 +285,17 @@ def test_a_handler_that_has_succeeded_has_done_so_although_the_server_is_away_wh
     monkeypatch.setattr(finish_steps, "RETRY_S", 0.0)
     worker.fetch()
     with break_next(database, "ask", lambda: NotConnected("away")) as broken:
-        worker.execute()
+        execute(worker)
     assert broken
     worker.commit()
 
     # Then its success is recorded, and it is not executed again
     assert run.state() is RunState.SUCCEEDED
     assert app.done == ["closed", "open"]
+
+
+def _refuse(*_):
+    raise ServerRefused("command not allowed")
 
 
 def _raise_not_connected(*_):
