@@ -36,7 +36,7 @@ class Story(NamedTuple):
 
     module: str
     code: str = ""
-    prepare: Callable[[Jobistemer, Jobs], dict[str, str]] = lambda _app, _jobs: {}
+    prepare: Callable[[Jobistemer, Jobs], dict[str, str | list[str]]] = lambda _app, _jobs: {}
     says: dict[str, str] = {}
     codes: dict[str, int] = {}
 
@@ -80,7 +80,36 @@ def deploy_before(app, _jobs):
     return {}
 
 
+def die(app, jobs):
+    """Let a run of a job, and three calls, be out of attempts, for the lines that show, replay and purge them."""
+    app.deploy()
+    app.control.trigger("nightly")
+    runs = [app.enqueue("charge", {"customer": number}).id for number in range(3)]
+    jobs.advance(hours=3, raise_on_failure=False)
+    return {"run_…": runs}
+
+
+def run_and_wait(app, jobs):
+    run = app.enqueue("fetch", {"url": "https://example.org"}).id
+    jobs.run_until_idle(raise_on_failure=False)
+    return {"run_0198…": run}
+
+
+DYING = NIGHTLY.replace(": ...", ":\n    raise OSError('gone')") + """
+
+@app.task
+def charge(customer: int) -> None:
+    raise OSError("the bank is busy")
+"""
+
 STORIES = {
+    "retries-and-dead-letters.md": Story(
+        "shop", DYING, die, {"jobistemer dead list": "the bank is busy", "jobistemer dead purge": "purged"}
+    ),
+    "context.md": Story("shop", NIGHTLY.replace("@app.job", "@app.task\ndef fetch(url: str) -> None: ...\n\n\n@app.job"), run_and_wait),
+    "simulate.md": Story(
+        "shop", NIGHTLY + "\n\n@app.job('*/5 * * * *')\ndef sync() -> None: ...\n", says={"jobistemer simulate": "nightly"}
+    ),
     "README.md": Story("myapp"),
     "tutorial.md": Story("shop", prepare=deploy, says={"jobistemer run show": "we do not sell plum", "jobistemer dead": "no dead letters"}),
     "backfill.md": Story("shop", NIGHTLY, trigger),
@@ -123,11 +152,14 @@ def shape_of(shown: str) -> re.Pattern[str]:
     return re.compile(r"\s+".join(re.split(r"(?:\\ )+", found)))
 
 
-def type_line(line: CommandLine, known: dict[str, str]) -> list[str] | None:
+def type_line(line: CommandLine, known: dict[str, str | list[str]]) -> list[str] | None:
     """Return the arguments of a line that is played here."""
     text = line.text
     for placeholder, meant in known.items():
-        text = text.replace(placeholder, meant)
+        # A line of its own for each of several: what one line has replayed another one cannot.
+        several = meant if isinstance(meant, list) else [meant]
+        if placeholder in text:
+            text = text.replace(placeholder, several.pop(0) if len(several) > 1 else several[0])
     words = shlex.split(text, comments=True)
     return words[1:] if words[:1] == ["jobistemer"] and words[1] not in ELSEWHERE else None
 
@@ -144,7 +176,7 @@ def test_the_console_lines_of_a_page_answer_as_it_shows(page, tmp_path, monkeypa
             arguments = type_line(line, known) if line.is_whole else None
             if arguments is None:
                 continue
-            told = CliRunner().invoke(main, arguments)
+            told = CliRunner().invoke(main, arguments, input="y\n")
             code = next((each for start, each in story.codes.items() if line.text.startswith(start)), 0)
             assert told.exit_code == code, (line.text, told.output)
             lines = [each.strip() for each in told.output.splitlines()]
