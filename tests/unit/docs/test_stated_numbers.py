@@ -34,8 +34,11 @@ from jobistemer.web.security import authentication, throttle
 from jobistemer.web.shared import actions, job_watch
 from jobistemer.web.shared import deadline as web_deadline
 from jobistemer.worker.attempts import in_flight
+from jobistemer.worker.commit import hook_notifier
 from jobistemer.worker.execute import fan_out, finish_steps
 from jobistemer.worker.lease import beat, reclaim
+from jobistemer.worker.process import pool as process_pool
+from jobistemer.worker.slots import process_hooks
 from tests.support.for_each import for_each
 from tests.support.paths import DOCS
 
@@ -117,6 +120,7 @@ STATED = [
     ("how-to/limits.md", "starts within about # ms", in_flight.PREFETCH_S * 1000),
     ("how-to/limits.md", "sweep, every # s", sweep.SWEEP_EVERY_S),
     ("how-to/map-and-reduce.md", "`map` up to # times", fan_out.MAX_MAPS),
+    ("how-to/middleware.md", "the ends beyond # that wait", hook_notifier.MAX_WAITING),
     ("how-to/observe.md", "taken more than # s", liveness.STEP_S),
     ("how-to/observe.md", "older than two beats and # s", beat.READY_MARGIN_S),
     ("how-to/observe.md", "At most # requests", http_endpoint.MAX_AT_ONCE),
@@ -131,6 +135,8 @@ STATED = [
     ("how-to/quarantine.md", "is deleted after # days", quarantine.KEEP_MS / 1000 / DAY_S),
     ("how-to/recovery.md", "in a second (# by default)", JOB["catch_up_per_s"]),
     ("how-to/recovery.md", "`grace_s` (# s by default)", JOB["grace_s"]),
+    ("how-to/resources.md", "may take # seconds together", process_hooks.STOP_S),
+    ("how-to/resources.md", "in a handler process #.", process_pool.END_S),
     ("how-to/shell-and-http.md", "its last # KiB are the result", shell_process.MAX_OUTPUT / KIB),
     ("how-to/shell-and-http.md", "SIGKILL # seconds later", shell_guard.GRACE_S),
     ("how-to/shell-and-http.md", "each redirect (at most #)", http.MAX_REDIRECTS),
