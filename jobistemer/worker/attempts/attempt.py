@@ -93,6 +93,8 @@ class Attempt(Struct, eq=False):
     """None unless the handler asks for a context."""
     limit_uses: tuple[LimitUse, ...] = ()
     """The limits that it counts under, from the moment at which they have admitted it."""
+    records: Mapping[bytes, bytes] | None = None
+    """The steps of its run by name, as they are stored; None unless they were read when it was fetched."""
 
     def build_start_call(self) -> ScriptCall:
         """Build the call that records the attempt as running."""

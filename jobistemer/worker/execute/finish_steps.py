@@ -91,7 +91,8 @@ def load_journal(attempt: Attempt) -> StepJournal:
     """Return what is on record of a run whose handler has asked for no step. Raises NotConnected or ServerRefused."""
     journal = StepJournal(attempt.delivery.attempt)
     try:
-        journal.load(steps.read_steps(attempt.database, attempt.delivery.message.run))
+        known = attempt.records
+        journal.load(steps.read_steps(attempt.database, attempt.delivery.message.run) if known is None else known)
     except InvalidStep as error:
         journal.fault = error
     return journal

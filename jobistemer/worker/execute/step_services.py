@@ -78,9 +78,10 @@ class WorkerStepHost:
 
     def load(self) -> Mapping[bytes, bytes]:
         """Return what is on record; the server is asked only where an attempt before this one may have written."""
-        if not self.may_have_records():
-            return {}
-        return steps.read_steps(self._attempt.database, self._attempt.delivery.message.run)
+        attempt = self._attempt
+        if attempt.records is not None:
+            return attempt.records
+        return steps.read_steps(attempt.database, attempt.delivery.message.run) if self.may_have_records() else {}
 
     def may_have_records(self) -> bool:
         """Return whether an attempt before this one may have written records."""
@@ -184,9 +185,12 @@ class WorkerAwaitedStepHost(AwaitedStepHost):
 
     async def load(self) -> Mapping[bytes, bytes]:
         """Return the records of the steps, read with those of other runs; without asking where there are none."""
+        attempt = self._attempt
+        if attempt.records is not None:
+            return attempt.records
         if not self._worker_host.may_have_records():
             return {}
-        return await self._recorder.read_async(self._attempt.database, self._attempt.delivery.message.run)
+        return await self._recorder.read_async(attempt.database, attempt.delivery.message.run)
 
     async def record(self, update: StepUpdate) -> str:
         """Write records."""

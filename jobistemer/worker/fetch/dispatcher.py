@@ -9,11 +9,13 @@ from contextlib import suppress
 from functools import partial
 
 from jobistemer.core.errors import NotConnected, ServerRefused
+from jobistemer.core.runs.message import WIRE_VERSION
 from jobistemer.runtime.repeat import retry_until_done, start_thread
 from jobistemer.store.calls import groups, streams, unknown_tasks
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.fetch.fetcher import Fetcher
+from jobistemer.worker.fetch.read_ahead import read_steps_ahead
 from jobistemer.worker.fetch.returner import Returner
 from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.slots.slots import Slots
@@ -108,6 +110,8 @@ class Dispatcher:
                 continue
             if members := [attempt for attempt in attempts if attempt.delivery.message.member is not None]:
                 self._cancel_halted(members)
+            if durable := [attempt for attempt in attempts if attempt.delivery.message.wire == WIRE_VERSION]:
+                read_steps_ahead(durable)
             # Each list as it comes: the first runs begin while those behind them still ask for their permits.
             self._slots.put(attempts)
         if burst:
