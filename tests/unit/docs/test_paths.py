@@ -21,3 +21,11 @@ def test_a_path_that_is_named_exists(page):
     named = {"".join(each) for each in PATH.findall(page.read_text(encoding="utf-8"))}
     places = (ROOT, ROOT / "jobistemer", page.parent)
     assert sorted(each for each in named if not any((place / each).exists() for place in places)) == []
+
+
+def test_an_address_of_the_example_for_django_is_one_that_it_serves():
+    page = (ROOT / "docs/how-to/django.md").read_text(encoding="utf-8")
+    served = re.findall(r'path\("([^"]*)", ', (ROOT / "workers/django.py").read_text(encoding="utf-8"))
+    shown = re.findall(r"http://127\.0\.0\.1:8000/(\S*)", page)
+    assert shown
+    assert set(shown) <= set(served)
