@@ -64,7 +64,8 @@ class EventLog:
         open_ = len(self._states) - ends.total()
         counts = [f"{count} {state}" for state, count in sorted(ends.items())]
         yield f"occurrences: {', '.join([*counts, *([f'{open_} not ended'] if open_ else [])]) or 'none'}"
-        yield f"attempts: {sum(self._done.values())}, of which {len(self._retries)} were seen to fail and wait for a retry"
+        attempts, failed = sum(self._done.values()), len(self._retries)
+        yield f"attempts: {attempts}, of which {failed} were seen to fail and wait for a retry"
 
 
 def _format_occurrence(snapshot: Snapshot, record: OccurrenceRecord) -> str:
