@@ -3,7 +3,7 @@
 #   make demo     see it run: a server, a ticker, two workers, one of which is killed  (DEMO_SECONDS=60 ends it by itself)
 #   make test     the tests, in three minutes
 #   make test-rest      what that leaves out: slow stories, more examples, the fake server for all; CI runs both
-#   make unit     those that need no server, in ten seconds
+#   make unit     those that need no server, in half a minute
 #   make test-cluster   what runs on each kind of server, on a cluster
 #   make test-redis     the scripts and what reads the server, on Debian's Redis
 #   make test-lowest    the dashboard and the core with the lowest versions that pyproject.toml allows

@@ -19,7 +19,6 @@ from jobistemer.core.reads import findings
 from jobistemer.core.runs import steps, transaction
 from jobistemer.core.schedules import cron_parser, delays
 from jobistemer.core.settings import TickerSettings, WorkerSettings
-from jobistemer.runtime import exit as exits
 from jobistemer.runtime import http_endpoint, liveness, offload, supervisor
 from jobistemer.store import quarantine
 from jobistemer.store.actions import backfill, update_jobs
@@ -65,7 +64,6 @@ STATED = [
     ("operations.md", "after 1, 2, 4 … # s", supervisor.LONGEST_PAUSE_S),
     ("operations.md", "when it had run for # s or longer", supervisor.HEALTHY_AFTER_S),
     ("operations.md", "kills the remaining processes # s after", supervisor.KILL_AFTER_S),
-    ("operations.md", "a ticker has ended # s after SIGTERM", exits.EXIT_TIMEOUT_S),
     ("operations.md", "# % of the limit (or of the machine)", findings.FULL * 100),
     ("operations.md", "are in use | # % |", findings.NEARLY_FULL * 100),
     ("operations.md", "has been due for more than # minute", reads_doctor.STUCK_AFTER_MS / 60_000),
