@@ -16,7 +16,7 @@ from jobistemer.core.handlers.step_host import Flow, StepUpdate
 from jobistemer.core.handlers.step_journal import StepJournal
 from jobistemer.core.handlers.waits.reminders import NO_REMINDERS, Reminders, remind
 from jobistemer.core.payload_json import ENCODING_ERRORS
-from jobistemer.core.runs.questions import build_expectation, build_question
+from jobistemer.core.runs.questions import build_expectation, build_question, outline_question
 from jobistemer.core.runs.settle import SLEEPS, Suspension
 from jobistemer.core.runs.steps import NULL, SLEEP, VERSION, WAIT, Signal, StepRecord, decode_signals, encode_step
 
@@ -101,7 +101,8 @@ def wait_for(
 def _build_suspension(name: str, wanted: Wanted, record: StepRecord, records: dict[str, bytes]) -> Suspension:
     question, due_at = _build_question(name, wanted, record), wanted.reminders.find_next(record)
     if question:
-        return Suspension(due_at, f"asks: {wanted.ask}", wait=name, records=records, question=question)
+        note = f"asks: {outline_question(wanted.ask)}"
+        return Suspension(due_at, note, wait=name, records=records, question=question)
     # By this a sender finds out that a value does not fit.
     expected = build_expectation(name, wanted.of_type)
     return Suspension(due_at, f"waits for signal {name}", wait=name, records=records, expected=expected)

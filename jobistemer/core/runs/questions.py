@@ -50,6 +50,11 @@ class AnswerField(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str = ""
 
 
+def outline_question(text: str) -> str:
+    """Return a question with `…` for the arguments of the call: a note in a list is read without its payload."""
+    return _PARAMETER.sub("…", text)
+
+
 def build_question(name: str, text: str, by: Iterable[str], of_type: Any, times: tuple[int, int]) -> bytes:
     """Return the question of a wait as JSON. times: when it is asked, and when it is over, Unix ms.
 

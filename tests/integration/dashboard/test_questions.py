@@ -60,6 +60,10 @@ def test_a_question_is_shown_with_the_fields_of_its_type_and_answered(app, askin
     assert re.search(r"approved.*?by ops, taken by a wait", HtmlPage(visitor.look(f"/runs/{asking.id}")).text, re.DOTALL)
 
 
+def test_the_note_of_a_run_that_asks_leaves_the_arguments_of_its_call_out(app, asking):
+    assert asking.record().note == "asks: Close the account of …?"
+
+
 def test_only_those_who_are_asked_may_answer_and_one_answer_counts(app, asking):
     other = DashboardClient(app.namespace, by="eve").send("answer-run", asking.id, **{"field.ok": "true"})
     assert other.status_code == 400
