@@ -72,7 +72,7 @@ def test_the_summary_counts_ends_by_state():
     list(event_log.new_events(later(occurrences=[missed, LIVE])))
     assert list(event_log.summary()) == [
         "occurrences: 1 missed, 1 not ended",
-        "attempts: 30, of which 1 were seen to be tried again",
+        "attempts: 30, of which 1 were seen to fail and wait for a retry",
     ]
 
 
