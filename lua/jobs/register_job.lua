@@ -60,7 +60,8 @@ if version > 0 then
   redis.call('HSET', versions, version, known[6], version .. ':until', cursor, version .. ':over', now)
 else
   -- A job that comes back goes on counting, since occurrences of its earlier life are pinned to those versions.
-  new = tonumber(redis.call('HGET', versions, 'last') or 0) + 1
+  local kept = redis.call('HMGET', versions, 'last', 'passed')
+  new, known[5] = tonumber(kept[1] or 0) + 1, kept[2]
   redis.call('PERSIST', versions)
   redis.call('PERSIST', history)
   redis.call('PERSIST', audit)
@@ -74,9 +75,8 @@ redis.call('HSET', job, 'version', new, 'fingerprint', fingerprint, 'definition'
   owner ~= '' and 'owner' or 'version', owner ~= '' and owner or new)
 -- A row that was compressed under another schedule stays as it is recorded: no run of this schedule stands for it.
 if known[3] and known[3] ~= cursor then redis.call('HDEL', job, 'since') end
-if known[4] and known[4] ~= fingerprint then
-  redis.call('HSET', job, 'passed', string.sub((known[5] or '') .. known[4] .. ' ', -340))
-end
+local passed = (known[5] or '') .. (known[4] and known[4] ~= fingerprint and known[4] .. ' ' or '')
+if passed ~= '' then redis.call('HSET', job, 'passed', string.sub(passed, -340)) end
 if known[4] then redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner', 'pending_by') end
 if version > 0 then redis.call('ZREM', chores, 'update:' .. job_id) end
 if retire == '1' then redis.call('ZADD', chores, now, 'retire:' .. new .. ':' .. job_id) end

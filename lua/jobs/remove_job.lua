@@ -7,7 +7,8 @@ KEYS
   job       hash    {ns:shard}:job:<job_id>       deleted
   due       zset    {ns:shard}:due                loses the job
   versions  hash    {ns:shard}:versions:<job_id>  gets the definition and where the job's time ends, and an expiry: live
-                                                  occurrences still look their version up
+                                                  occurrences still look their version up; the fingerprints of
+                                                  definitions that were replaced before they were in force as well
   history   zset    {ns:shard}:history:<job_id>   gets an expiry
   audit     list    {ns:shard}:audit:<job_id>     gets a line and an expiry
   chores    zset    {ns:shard}:chores             loses the update that was pending
@@ -31,7 +32,7 @@ local job_id, version, keep_ms, hold_ms, now, by =
   ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
 
 check_types({job, versions}, {due, history, chores}, nil, {audit})
-local known = redis.call('HMGET', job, 'version', 'definition', 'cursor')
+local known = redis.call('HMGET', job, 'version', 'definition', 'cursor', 'passed', 'pending_mark')
 if known[1] ~= version then
   local line = table.concat({now, by, 'removed', 'version ' .. version}, '\n')
   return {not known[1] and redis.call('LINDEX', audit, -1) == line and 'REMOVED' or 'STALE'}
@@ -40,6 +41,9 @@ end
 redis.call('ZREM', due, job_id)
 redis.call('ZREM', chores, 'update:' .. job_id)
 redis.call('HSET', versions, version, known[2], version .. ':until', known[3], version .. ':over', now)
+-- What was never in force stands in no version: a process of before the removal must not bring it back.
+local passed = string.sub((known[4] or '') .. (known[5] and known[5] .. ' ' or ''), -340)
+if passed ~= '' then redis.call('HSET', versions, 'passed', passed) end
 local goes_on = redis.call('EXISTS', live, queued) > 0
 redis.call('PEXPIRE', versions, goes_on and math.max(keep_ms, hold_ms) or keep_ms)
 redis.call('PEXPIRE', history, keep_ms)

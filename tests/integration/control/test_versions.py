@@ -248,6 +248,23 @@ def test_an_update_that_another_took_the_place_of_while_it_waited_stays_replaced
     assert app.control.find("report").pending == ""
 
 
+def test_an_update_that_waited_when_its_job_was_removed_does_not_come_back_with_an_old_process(app, database):
+    later = {"update": Update.WINDOWED, "update_window": Once(datetime(2030, 1, 1, tzinfo=UTC))}
+    replaced, waited = report(max_queued=7, **later), report(max_queued=8, **later)
+    for each in (report(), replaced, waited):
+        app.control.register(each)
+    app.control.remove("report")
+    # Processes of before the removal start once more: the first one brings the job back, and no other one changes it.
+    assert at_start(app, report()) == ("report", "CREATED", 2)
+    assert [at_start(app, each).word for each in (waited, replaced, report())] == ["OLDER", "OLDER", "UNCHANGED"]
+    assert app.control.find("report").pending == ""
+    # A person has the last word, and a second removal keeps what is known.
+    assert app.control.register(report(max_queued=9)).word == "CHANGED"
+    app.control.remove("report")
+    assert at_start(app, report(max_queued=9)).word == "CREATED"
+    assert [at_start(app, each).word for each in (waited, replaced, report())] == ["OLDER"] * 3
+
+
 def test_two_tickers_apply_a_windowed_update_once(app, database, open_database, clock):
     app.control.register(report())
     app.control.register(report(max_queued=7, update=Update.WINDOWED, update_window=Cron("5 * * * *")))

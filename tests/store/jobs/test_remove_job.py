@@ -42,6 +42,15 @@ def test_a_removed_job_is_due_no_more_and_what_is_known_of_it_expires(database):
     assert ttl_ms(database, f"history:{ID}") == ttl_ms(database, f"versions:{ID}") == week
 
 
+def test_the_fingerprints_of_what_was_never_in_force_are_kept_with_the_versions_and_come_back(database):
+    register(database, job())
+    database.client.hset(database.keys.job(ID), mapping={"passed": "one ", "pending": "{}", "pending_mark": "two"})
+    remove(database, jobs.find_job(database, "report"))
+    assert records(database)[f"versions:{ID}"]["passed"] == "one two "
+    register(database, job())
+    assert records(database)[f"job:{ID}"]["passed"] == "one two "
+
+
 def test_a_second_send_of_the_same_call_is_recognised_and_writes_nothing(database):
     register(database, job())
     stored = jobs.find_job(database, "report")
