@@ -23,7 +23,7 @@ def fires_table(fires: FireTimeChanges) -> RenderableType:
         return tables.multiline("    the fire times are not compared: the plan has too many of them")
     days = (fires.until - fires.start) / 86_400
     lines = [
-        f"    {count} fire times {word} within {days:.3g} days, in UTC: {_format_first(first, count)}"
+        f"    {count:,} fire times {word} within {days:.3g} days, in UTC: {_format_first(first, count)}"
         for count, word, first in (
             (fires.appear, "appear", fires.first_to_appear),
             (fires.vanish, "vanish", fires.first_to_vanish),

@@ -114,7 +114,7 @@ def purge_command(session: Session, run_ids: tuple[str, ...], *, yes: bool, by: 
     letters = DeadLetters(session.namespace, by)
     chosen = _select_runs(letters, run_ids, **which)
     if chosen and not yes:
-        click.confirm(f"Delete {len(chosen)} dead letters for good?", abort=True, err=True)
+        click.confirm(f"Delete {len(chosen):,} dead letters for good?", abort=True, err=True)
     purged = letters.purge(chosen)
     session.print_answer({"purged": purged}, lambda: tables.cell(f"{purged} purged"))
     if run_ids and purged < len(chosen):

@@ -125,7 +125,7 @@ def render_plan(plan: DeployPlan, now_ms: int, *, remove: bool, most: int | None
         if most is not None and counts[step] > most:
             parts.append(tables.multiline(f"… and {counts[step] - most:,} more {word}; --verbose shows them"))
     if counts[DeployStep.KEEP]:
-        parts.append(tables.multiline(f"{counts[DeployStep.KEEP]} unchanged"))
+        parts.append(tables.multiline(f"{counts[DeployStep.KEEP]:,} unchanged"))
     return Group(*parts)
 
 

@@ -73,7 +73,7 @@ def job_backfill_command(
         session.print_answer(preview, lambda: _preview_table(preview))
         return
     control.start(spec)
-    message = f"{spec.id} runs {len(preview.to_run)} instants of {name}; see `jobistemer backfill show {spec.id}`"
+    message = f"{spec.id} runs {len(preview.to_run):,} instants of {name}; see `jobistemer backfill show {spec.id}`"
     session.print_answer({"id": spec.id, "to_run": len(preview.to_run)}, lambda: tables.multiline(message))
 
 
