@@ -31,23 +31,11 @@ def direct_execute(client: redis.Redis) -> Callable[..., Any] | None:
         except TypeError as error:
             raise redis.DataError(str(error)) from error
 
-        def exchange() -> Any:
+        def exchange(connection: Any) -> Any:
             connection.send_packed_command(packed or connection.pack_command(*command))
             return connection.read_response()
 
-        connection, give_back = pool.pop_idle(), pool.push_idle
-        if connection is None:
-            connection, give_back = pool.get_connection(), pool.release
-        try:
-            return connection.retry.call_with_retry(exchange, lambda _: connection.disconnect())
-        except redis.RedisError:
-            raise
-        except BaseException:
-            # The answer may still arrive, and the next command on this connection would take it for its own.
-            connection.disconnect()
-            raise
-        finally:
-            give_back(connection)
+        return _with_connection(pool, exchange)
 
     return execute
 
@@ -72,28 +60,33 @@ def direct_execute_all(client: redis.Redis) -> Callable[[Sequence[Sequence[Any]]
         except TypeError as error:
             raise redis.DataError(str(error)) from error
 
-        def exchange() -> list[Any]:
+        def exchange(connection: Any) -> list[Any]:
             connection.send_packed_command((packed,))
             return [_read_answer(connection) for _ in commands]
 
-        connection, give_back = pool.pop_idle(), pool.push_idle
-        if connection is None:
-            connection, give_back = pool.get_connection(), pool.release
-        try:
-            answers: list[Any] = connection.retry.call_with_retry(exchange, lambda _: connection.disconnect())
-        except redis.RedisError:
-            raise
-        except BaseException:
-            connection.disconnect()
-            raise
-        finally:
-            give_back(connection)
         return [
             callbacks[command[0]](answer) if command[0] in callbacks and not isinstance(answer, Exception) else answer
-            for command, answer in zip(commands, answers, strict=True)
+            for command, answer in zip(commands, _with_connection(pool, exchange), strict=True)
         ]
 
     return execute_all
+
+
+def _with_connection(pool: WaitingPool, exchange: Callable[[Any], Any]) -> Any:
+    """Call a function with a connection of the pool; again when that breaks, as often as its retry allows."""
+    connection, give_back = pool.pop_idle(), pool.push_idle
+    if connection is None:
+        connection, give_back = pool.get_connection(), pool.release
+    try:
+        return connection.retry.call_with_retry(lambda: exchange(connection), lambda _: connection.disconnect())
+    except redis.RedisError:
+        raise
+    except BaseException:
+        # The answer may still arrive, and the next command on this connection would take it for its own.
+        connection.disconnect()
+        raise
+    finally:
+        give_back(connection)
 
 
 def _read_answer(connection: Any) -> Any:
