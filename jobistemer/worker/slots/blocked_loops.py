@@ -21,6 +21,7 @@ from functools import partial
 from jobistemer.core.handlers.worker_hooks import WorkerHooks
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
+from jobistemer.runtime.log_limit import log_limited
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.slots.event_loop import EventLoop
@@ -117,6 +118,13 @@ class LoopSlots:
 
     def _replace(self, running: list[Attempt]) -> None:
         blocked, stop = self._loop, self._loop.slots.stop_of_current()
+        try:
+            self._loop = self._open(self._renew)
+        except (RuntimeError, OSError) as error:
+            # No thread or no file for it. The blocked loop goes on to take attempts, and the next check tries again:
+            # raised from here, the error would keep the watchdog from time limits and cancels.
+            log_limited(log, logging.ERROR, "no loop", "a blocked event loop cannot be replaced: %s", error)
+            return
         message = next((attempt.delivery.message for attempt in running if attempt.stop is stop), None)
         culprit = (
             f"{message.run} of {message.handler}" if message else "a callback, or a task that a handler has started"
@@ -126,8 +134,6 @@ class LoopSlots:
         for attempt in running:
             reason = "it blocked its event loop" if attempt.stop is stop else f"its event loop was blocked by {culprit}"
             attempt.timeout_note = f"; {reason}"
-        # First: without a thread for the new loop, the blocked one goes on to take attempts, and the next check tries.
-        self._loop = self._open(self._renew)
         self._blocked_loops.append(blocked)
         blocked.slots.retire()
         self._loop.slots.wake(len(self._waiting))

@@ -37,7 +37,12 @@ class EventLoop:
         self.interrupted_at = 0.0
         self._loop = asyncio.new_event_loop()
         self.slots = CoroutineSlots(self._loop, waiting, attempts, report, isolation)
-        self.thread = start_thread(self._run, "event loop")
+        try:
+            self.thread = start_thread(self._run, "event loop")
+        except RuntimeError:
+            # Tried again with every check: each loop that is left open would keep three files.
+            self._loop.close()
+            raise
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -8,14 +8,13 @@ from queue import SimpleQueue
 from threading import Event
 from unittest.mock import Mock
 
-import pytest
-
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.worker_hooks import WorkerHooks
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.runs.message import Delivery
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
+from jobistemer.runtime.log_limit import forget_logged
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.slots import coroutines, event_loop, threads
@@ -66,7 +65,45 @@ def test_a_slot_whose_stopped_thread_cannot_be_replaced_goes_on_when_its_handler
     slots.end()
 
 
-def test_a_blocked_loop_keeps_its_attempts_until_another_loop_can_be_started(monkeypatch):
+def test_a_blocked_loop_is_replaced_by_the_first_check_that_has_a_thread_for_another(monkeypatch, caplog):
+    attempts, reported, began, released = RunningAttempts(), SimpleQueue[Attempt](), Event(), Event()
+    forget_logged()
+
+    async def blocks() -> None:
+        began.set()
+        released.wait(GIVE_UP_S)
+
+    async def runs() -> None: ...
+
+    slots = LoopSlots(1, attempts, reported.put, None, 0.0, WorkerHooks())
+    slots.put([make_attempt("run_1", blocks)])
+    assert began.wait(GIVE_UP_S)
+    slots.put([make_attempt("run_2", runs)])
+    blocked, opened = slots.loop, []
+    new_loop = asyncio.new_event_loop
+
+    # When the blocked loop cannot be replaced
+    with monkeypatch.context() as patched:
+        patched.setattr(event_loop, "start_thread", no_threads)
+        patched.setattr(asyncio, "new_event_loop", lambda: opened.append(new_loop()) or opened[-1])
+        assert [slots.check(attempts.running()) for _ in range(2)] == [0, 0]
+
+    # Then the check returns, so that the watchdog goes on, and nothing is left or told of a loop that is not there
+    assert slots.loop is blocked
+    assert [each.is_closed() for each in opened] == [True, True]
+    assert caplog.messages == ["a blocked event loop cannot be replaced: can't start new thread"]
+    assert [each.timeout_note for each in attempts.running()] == [""]
+
+    # And a later check replaces it
+    slots.check(attempts.running())
+    assert slots.loop is not blocked
+    assert reported.get(timeout=GIVE_UP_S).delivery.message.run == "run_2"
+    released.set()
+    assert reported.get(timeout=GIVE_UP_S).delivery.message.run == "run_1"
+    slots.end()
+
+
+def test_a_blocked_loop_runs_what_has_waited_when_it_goes_on_before_it_can_be_replaced(monkeypatch):
     attempts, reported, began, released = RunningAttempts(), SimpleQueue[Attempt](), Event(), Event()
 
     async def blocks() -> None:
@@ -79,15 +116,10 @@ def test_a_blocked_loop_keeps_its_attempts_until_another_loop_can_be_started(mon
     slots.put([make_attempt("run_1", blocks)])
     assert began.wait(GIVE_UP_S)
     slots.put([make_attempt("run_2", runs)])
-
-    # When the blocked loop cannot be replaced, and goes on later
     with monkeypatch.context() as patched:
         patched.setattr(event_loop, "start_thread", no_threads)
-        with pytest.raises(RuntimeError):
-            slots._replace(attempts.running())
+        slots.check(attempts.running())
     released.set()
-
-    # Then it runs what has waited
     assert [reported.get(timeout=GIVE_UP_S).delivery.message.run for _ in range(2)] == ["run_1", "run_2"]
     slots.end()
 
