@@ -6,7 +6,7 @@ import gc
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import dropwhile, takewhile
@@ -95,7 +95,8 @@ def _import_app(reference: str) -> Jobistemer:
     if module_name.endswith(".py"):
         dotted_name = module_name.removesuffix(".py").replace("/", ".")
         raise Misconfigured(f"app {reference!r} names a file; a module is named without .py: {dotted_name}:{attribute}")
-    with paused_collection():
+    # Only where something is imported: a process of tests loads its app for each of them.
+    with nullcontext() if module_name in sys.modules else paused_collection():
         module = _import_module(module_name, f"app {reference!r}")
     found = getattr(module, attribute, None)
     if not isinstance(found, Jobistemer):
@@ -108,7 +109,7 @@ def _import_app(reference: str) -> Jobistemer:
 def paused_collection() -> Iterator[None]:
     """Pause the garbage collector, which would look again and again at thousands of declarations that all stay.
 
-    Afterwards it leaves alone what was made meanwhile, for the life of the process.
+    Afterwards it leaves alone what exists by then, for the life of the process, garbage in cycles as well.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from time import time
@@ -13,7 +13,7 @@ import msgspec
 
 from jobistemer.app import Jobistemer, Request, TaskHandle
 from jobistemer.app.request import NOW
-from jobistemer.core.errors import InvalidInput, UnknownTask
+from jobistemer.core.errors import InvalidInput, UnknownJob, UnknownTask
 from jobistemer.core.handlers.dependencies import read_provider
 from jobistemer.store.server.connection import forget_fake_server
 from jobistemer.testing.assertions import Assertions
@@ -45,8 +45,7 @@ class Jobs(Assertions):
         stack.callback(self._driver.close)
         self.include(app)
         # The steps of the test call the relays: a job that is due every second would make a day take minutes.
-        relayed = {name: app.declarations.pop(name) for name in app.relays if name in app.declarations}
-        stack.callback(app.declarations.update, relayed)
+        _leave_out(app, app.relays, stack)
 
     @property
     def now(self) -> datetime:
@@ -77,8 +76,9 @@ class Jobs(Assertions):
         names = [self._job_name(job) for job in jobs]
         if self._driver.deployed:
             raise InvalidInput(f"the jobs are deployed already: jobs.leave_out({', '.join(names)}) comes before a step")
-        declarations = self.app.declarations
-        self._stack.callback(declarations.update, {name: declarations.pop(name) for name in names})
+        if missing := [name for name in names if name not in self.app.declarations]:
+            raise UnknownJob(f"job {missing[0]!r} was put at run time: only jobs that the app declares can be left out")
+        _leave_out(self.app, names, self._stack)
 
     def override(self, provider: Callable[..., Any], replacement: Callable[..., Any]) -> None:
         """Call another provider in place of one that `Depends` names, until the test ends.
@@ -199,6 +199,11 @@ def _build_request(app: Jobistemer, task: Any, name: str, args: tuple[Any, ...],
     request = given or Request(name, app.handlers[name].encode(args, kwargs))
     options = msgspec.structs.replace(request.options, queue=PERFORM_QUEUE)
     return msgspec.structs.replace(request, options=options, timing=NOW, single=None)
+
+
+def _leave_out(app: Jobistemer, names: Iterable[str], stack: ExitStack) -> None:
+    left = {name: app.declarations.pop(name) for name in dict.fromkeys(names) if name in app.declarations}
+    stack.callback(app.declarations.update, left)
 
 
 @contextmanager

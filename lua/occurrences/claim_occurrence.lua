@@ -30,6 +30,7 @@ ARGV
   start_at    int  ms from which on the first runs start, 0 for at once
   deadline    int  ms from which on it is timed out; empty for never
   since       int  for a compressed row, and for the run that stands for it: the cursor before the first; else empty
+  call        str  of this one trigger, so that its second send is told from another trigger; empty for the schedule
   run_id, handler, place, message, waits  for each task; waits is how many tasks must succeed before
 OUT
   CLAIMED state  decided by this call, or an instant outside the schedule by an earlier send of it; the state of the
@@ -48,9 +49,9 @@ local tasks, next_keys, check_keys =
   math.min((#KEYS - 10) / 2, 50), read_from(KEYS, 11), read_from(KEYS, 11)
 local job_id, occ_id, version, instant, expected, next_due, now =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
-local state, reason, overlap, max_queued, history_ms, start_at, deadline, since =
-  ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12], ARGV[13], ARGV[14], ARGV[15]
-local next_args = read_from(ARGV, 16)
+local state, reason, overlap, max_queued, history_ms, start_at, deadline, since, call =
+  ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16]
+local next_args = read_from(ARGV, 17)
 
 check_types({job}, {due, history, live, queued, delayed, deadlines, chores}, {streams})
 check_tasks(tasks, check_keys)
@@ -67,10 +68,8 @@ if expected ~= '' then
 end
 if exists then
   -- A trigger that was sent twice must not look like another one: its caller would fire the next free second as well.
-  local made = expected == '' and redis.call('HMGET', occurrence, 'claimed_at', 'origin', 'state', 'reason')
-  local mine = made and tonumber(made[1]) == now and made[2] == 'trigger'
-    and (made[3] == 'skipped' or string.find(made[4], reason, 1, true) == 1)
-  return mine and {'CLAIMED', made[3]} or {'TAKEN'}
+  local made = call ~= '' and redis.call('HMGET', occurrence, 'call', 'state')
+  return made and made[1] == call and {'CLAIMED', made[2]} or {'TAKEN'}
 end
 -- A compressed row ends with the next instant that is no part of it: an instant that a calendar excludes does not end
 -- it, and neither does an instant that was asked for by hand.
@@ -101,7 +100,7 @@ end
 redis.call('HSET', occurrence, 'job', job_id, 'version', version, 'due', instant, 'state', state, 'reason', reason,
   'claimed_at', now)
 if since ~= '' then redis.call('HSET', occurrence, 'since', since) end
-if expected == '' then redis.call('HSET', occurrence, 'origin', 'trigger') end
+if expected == '' then redis.call('HSET', occurrence, 'origin', 'trigger', 'call', call) end
 redis.call('ZADD', history, instant, occ_id)
 if state == 'queued' then
   redis.call('ZADD', queued, instant, occ_id)

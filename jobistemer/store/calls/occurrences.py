@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from secrets import token_hex
+from typing import Any, Final, NamedTuple
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Overlap
@@ -14,6 +15,9 @@ from jobistemer.core.states import OccurrenceState
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import ScriptCall, script
+
+CALL_BYTES: Final = 6
+"""How many random bytes tell a trigger from another one of the same job and second."""
 
 
 class FireRequest(NamedTuple):
@@ -36,13 +40,16 @@ class QueuedOccurrence(NamedTuple):
 
 def claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int) -> ScriptCall:
     """Decide one instant of a job and move its cursor; the runs are created when the instant fires."""
-    return _claim(keys, job, version, decision, now_ms, str(decision.expected))
+    return _claim(keys, job, version, decision, now_ms, "")
 
 
 def claim_extra(keys: Keys, job: Job, version: int, instant: int, now_ms: int, reason: str) -> ScriptCall:
-    """Fire an instant that the schedule does not name (trigger now); the cursor stays."""
+    """Fire an instant that the schedule does not name (trigger now); the cursor stays.
+
+    A second send of this call is told from another trigger, which finds the instant taken.
+    """
     decision = Decision(instant, 0, NEVER * 1000, OccurrenceState.PENDING, reason)
-    return _claim(keys, job, version, decision, now_ms, "")
+    return _claim(keys, job, version, decision, now_ms, token_hex(CALL_BYTES))
 
 
 def fire(keys: Keys, job: Job, version: int, request: FireRequest, now_ms: int) -> ScriptCall:
@@ -137,12 +144,12 @@ def read_due_marks(database: Database, job_ids: Sequence[str]) -> list[int | Non
     return [None if mark is None else int(mark) for mark in marks]
 
 
-def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, expected: str) -> ScriptCall:
+def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, call: str) -> ScriptCall:
     occurrence = ids.occurrence_id(job.id, decision.instant)
     fires = decision.state is OccurrenceState.PENDING
     run_keys, run_args = _run_parts(keys, job, version, decision.instant, now_ms, decision.since) if fires else ((), ())
     # Jitter and spread are for instants of the schedule; a trigger means now.
-    delay_ms = start_delay_ms(job.schedule, occurrence, job.id) if fires and expected else 0
+    delay_ms = start_delay_ms(job.schedule, occurrence, job.id) if fires and not call else 0
     return script("claim_occurrence")(
         (
             keys.job(job.id),
@@ -162,7 +169,7 @@ def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, 
             occurrence,
             version,
             decision.instant,
-            expected,
+            "" if call else decision.expected,
             decision.look_at_ms,
             now_ms,
             decision.state,
@@ -173,6 +180,7 @@ def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, 
             now_ms + delay_ms if delay_ms else 0,
             _deadline(job, now_ms + delay_ms),
             "" if decision.since is None else decision.since,
+            call,
             *run_args,
         ),
     )

@@ -103,6 +103,11 @@ class Batcher(Generic[Q, A]):
         if is_alone:
             try:
                 return unwrap(self._send_all([request])[0])
+            except BaseException as error:
+                # Stopped while it sent: what it had to send is sent all the same. A second send of it is recognised.
+                if not isinstance(error, Exception):
+                    self.add(request)
+                raise
             finally:
                 self._close(1)
         thread: WaitingThread[A] = WaitingThread()

@@ -220,11 +220,27 @@ def test_a_job_that_is_left_out_has_no_instants_until_the_test_ends(app):
     with under_test(app, at="2027-01-15T08:00:00Z") as jobs:
         with pytest.raises(UnknownJob, match="this app has no job 'nigthly'"):
             jobs.leave_out(heartbeat, "nigthly")
-        jobs.leave_out(heartbeat)
+        app.control.put("late", task=app.task(lambda: None, name="late"), schedule="0 3 * * *")
+        with pytest.raises(UnknownJob, match="job 'late' was put at run time"):
+            jobs.leave_out(nightly, "late")
+        jobs.leave_out(heartbeat, heartbeat)
+        app.control.remove("late")
         assert jobs.advance(days=1) == 1
         with pytest.raises(InvalidInput, match=r"deployed already: jobs.leave_out\(nightly\) comes before a step"):
             jobs.leave_out(nightly)
     assert set(app.declarations) == {"heartbeat", "nightly"}
+
+
+def test_two_triggers_at_one_instant_are_two_occurrences(app, jobs):
+    @app.job("0 2 * * *", overlap="allow")
+    def nightly() -> None: ...
+
+    jobs.at("2027-01-15T08:00:00Z")
+    app.deploy()
+    first, second = (app.control.trigger("nightly")[0] for _ in range(2))
+    assert first != second
+    jobs.run_until_idle()
+    assert len(jobs.occurrences(nightly)) == 2
 
 
 def test_a_job_that_was_put_at_run_time_is_given_by_its_name(app, jobs):

@@ -7,7 +7,7 @@ import pytest
 
 import jobistemer.cli
 import jobistemer_start
-from jobistemer.app.loading import paused_collection
+from jobistemer.app.loading import load_app, paused_collection
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +35,13 @@ def test_the_collector_leaves_alone_what_an_app_has_declared():
     assert not is_collected(declared)
     assert not is_collected(before)
     assert is_collected(after)
+
+
+def test_an_app_that_is_loaded_already_is_loaded_again_without_keeping_what_is_garbage():
+    load_app("workers.quickstart:app", None, None)
+    of_a_test: list[object] = []
+    load_app("workers.quickstart:app", None, None)
+    assert is_collected(of_a_test)
 
 
 def test_a_collector_that_was_off_stays_off_and_keeps_what_it_has():

@@ -130,6 +130,34 @@ def test_a_thread_that_is_alone_sends_for_itself(server):
     assert senders == [threading.current_thread()] * 2
 
 
+def test_what_a_thread_sends_for_itself_is_sent_although_the_thread_is_stopped():
+    is_back, asked, sent, ended = threading.Event(), threading.Event(), SimpleQueue(), SimpleQueue()
+
+    def send(requests: list[str]) -> list[str | Exception]:
+        # As a recorder does while its server is away: it asks again and again.
+        asked.set()
+        while not is_back.wait(0.01):
+            pass
+        sent.put(requests)
+        return list(requests)
+
+    batcher = Batcher(send, 100)
+
+    def call() -> None:
+        try:
+            ended.put(batcher.call("charge"))
+        except Stopped:
+            ended.put(Stopped)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    assert asked.wait(10)
+    raise_stopped(thread.ident)
+    assert ended.get(timeout=10) is Stopped
+    is_back.set()
+    assert sent.get(timeout=10) == ["charge"]
+
+
 def test_nothing_is_sent_past_a_request_that_has_no_reply(server):
     """It may be an earlier record of the same step, such as its cursor."""
     batcher = Batcher(server.send, 100)
