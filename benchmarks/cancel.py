@@ -81,7 +81,10 @@ def enqueue_fetched(client: Jobistemer) -> RunHandle[object]:
     runs = client.enqueue_many(client.request("thread") for _ in range(60))
     database = client.namespace.shards[0]
     time.sleep(0.3)
-    entries = [each[0].decode() for each in database.ask("XPENDING", database.keys.stream("default:5"), "workers", "-", "+", 100)]
+    entries = [
+        each[0].decode()
+        for each in database.ask("XPENDING", database.keys.stream("default:5"), "workers", "-", "+", 100)
+    ]
     held = [run for run in runs if run.record().entry in entries]
     return held[-1]
 

@@ -64,7 +64,10 @@ def running_members(url: str, workers: int, tickers: int) -> Iterator[None]:
     """
     spawn = multiprocessing.get_context("spawn")
     ended = spawn.Event()
-    groups = [(0, tickers), *((min(WORKERS_PER_PROCESS, workers - first), 0) for first in range(0, workers, WORKERS_PER_PROCESS))]
+    groups = [
+        (0, tickers),
+        *((min(WORKERS_PER_PROCESS, workers - first), 0) for first in range(0, workers, WORKERS_PER_PROCESS)),
+    ]
     processes = [spawn.Process(target=run_members, args=(url, *each, ended)) for each in groups]
     for process in processes:
         process.start()
@@ -130,7 +133,9 @@ def main() -> None:
     parser.add_argument("--row", action="append", help="shards,workers,tickers; by default all rows of the page")
     asked = parser.parse_args()
     rows = [tuple(int(each) for each in row.split(",")) for row in asked.row or ()] or ROWS
-    print("shards  workers  tickers   idle, a second:  sent     all   sent per member and shard     a run:  sent    all")
+    print(
+        "shards  workers  tickers   idle, a second:  sent     all   sent per member and shard     a run:  sent    all"
+    )
     with BenchServer() as server:
         for row in rows:
             idle, busy = measure(server.url, row, asked.runs, asked.seconds)
@@ -139,7 +144,10 @@ def main() -> None:
             sent = (busy.sent - sent_s * busy.at) / asked.runs
             total = (busy.all - all_s * busy.at) / asked.runs
             each = sent_s / (shards * (workers + tickers))
-            print(f"{shards:6} {workers:8} {tickers:8} {sent_s:22.1f} {all_s:7.0f} {each:18.2f} {sent:24.2f} {total:6.2f}", flush=True)
+            print(
+                f"{shards:6} {workers:8} {tickers:8} {sent_s:22.1f} {all_s:7.0f} {each:18.2f} {sent:24.2f} {total:6.2f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -120,7 +120,9 @@ def measure_claim(meter: Meter, app: Jobistemer, number: int) -> None:
     meter.measure(
         "claim",
         number,
-        lambda: call_in_bundles(ready, lambda part: database.call(bulk_claim.claim_occurrences(database.keys, part, at * 1000))),
+        lambda: call_in_bundles(
+            ready, lambda part: database.call(bulk_claim.claim_occurrences(database.keys, part, at * 1000))
+        ),
     )
 
 

@@ -65,7 +65,9 @@ def main() -> None:
         ticker.wait()
         times = read_entry_times(app, runs)
         late = [at - mark for at, mark in zip(times, marks, strict=True) if at is not None]
-        print(f"promoted {len(late) / number:.2%} at {args.rate}/s, ms late: p50 {statistics.median(late):.0f}", end=", ")
+        print(
+            f"promoted {len(late) / number:.2%} at {args.rate}/s, ms late: p50 {statistics.median(late):.0f}", end=", "
+        )
         print(f"p99 {statistics.quantiles(late, n=100)[98]:.0f}, max {max(late):.0f}")
 
 

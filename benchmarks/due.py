@@ -190,7 +190,12 @@ def measure_sketch(server: BenchServer, jobs: int, seconds: int) -> dict[str, ob
             for name in part:
                 heapq.heappush(heap, (due_ms + 1000, name))
     late = [float(entry.decode().partition("-")[0]) - int(fields[b"due"]) for entry, fields in read_entries(client)]
-    return {"jobs": jobs, "until": "stream, sketch", "done %": round(100 * len(late) / jobs / seconds, 2), **summarize(late)}
+    return {
+        "jobs": jobs,
+        "until": "stream, sketch",
+        "done %": round(100 * len(late) / jobs / seconds, 2),
+        **summarize(late),
+    }
 
 
 def read_entries(client: redis.Redis) -> list[tuple[bytes, dict[bytes, bytes]]]:

@@ -130,7 +130,9 @@ def measure_sleepers(server: BenchServer, sleepers: int) -> None:
             while client.zcard("{jobistemer:0}:delayed") < sleepers:
                 time.sleep(0.2)
             print(f"{sleepers:,} suspended {wake_at - time.time():.0f} s before their time")
-            print(f"a suspended run has {find_size(client, 'run', handles):,.0f} bytes, and its steps {find_size(client, 'steps', handles):,.0f}")
+            print(
+                f"a suspended run has {find_size(client, 'run', handles):,.0f} bytes, and its steps {find_size(client, 'steps', handles):,.0f}"
+            )
             before = probe(app, min(5.0, wake_at - 3 - time.time()))
             time.sleep(max(0.0, wake_at - 0.5 - time.time()))
             meanwhile = probe(app, 8.0)
@@ -141,7 +143,9 @@ def measure_sleepers(server: BenchServer, sleepers: int) -> None:
                 each.wait()
     for name, values in (("other work before", before), ("other work meanwhile", meanwhile)):
         print(f"{name}: p50 {percentile(values, 0.5) * 1000:.1f} ms, p99 {percentile(values, 0.99) * 1000:.1f} ms")
-    print(f"sleepers: p50 {percentile(late, 0.5):.2f} s, p99 {percentile(late, 0.99):.2f} s, last {max(late):.2f} s late")
+    print(
+        f"sleepers: p50 {percentile(late, 0.5):.2f} s, p99 {percentile(late, 0.99):.2f} s, last {max(late):.2f} s late"
+    )
 
 
 def find_size(client: redis.Redis, kind: str, handles: list[RunHandle[Any]]) -> float:

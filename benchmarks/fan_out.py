@@ -90,7 +90,12 @@ def measure(items: int) -> dict[str, float]:
             for worker in workers:
                 worker.kill()
                 worker.wait()
-    return {"plain/s": items / plain_s, "map/s": items / spread_s, "ratio": plain_s / spread_s, "reducer ms": reducer_ms}
+    return {
+        "plain/s": items / plain_s,
+        "map/s": items / spread_s,
+        "ratio": plain_s / spread_s,
+        "reducer ms": reducer_ms,
+    }
 
 
 def main() -> None:
@@ -101,7 +106,11 @@ def main() -> None:
     for items in map(int, chosen.items.split(",")):
         rounds = [measure(items) for _ in range(chosen.repeats)]
         medians = {name: round(statistics.median(each[name] for each in rounds), 2) for name in rounds[0]}
-        print(json.dumps({"items": items, **medians, "reducer ms, each": [round(each["reducer ms"], 1) for each in rounds]}))
+        print(
+            json.dumps(
+                {"items": items, **medians, "reducer ms, each": [round(each["reducer ms"], 1) for each in rounds]}
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ def fill(server: BenchServer, keys: int) -> None:
         pipe = client.pipeline(transaction=False)
         for number in range(start, start + 1_000):
             key = f"other:{number:036}"
-            pipe.hset(key, mapping={"state": "succeeded", "number": 0, "worker": "somebody", "ended_at": 1_700_000_000_000})
+            pipe.hset(
+                key, mapping={"state": "succeeded", "number": 0, "worker": "somebody", "ended_at": 1_700_000_000_000}
+            )
             pipe.pexpire(key, 86_400_000)
         pipe.execute()
 
@@ -50,7 +52,9 @@ def main() -> None:
             for server, rounds in zip(servers, seen, strict=True):
                 rounds.append(drain(server, "plain", args.runs, fresh=server is empty))
         print(full.name())
-        print(f"{'figure':16}{'empty':>12}{'full':>12}{'change':>9}{'other keys':>12}{'change':>9}   ({finished} finished runs)")
+        print(
+            f"{'figure':16}{'empty':>12}{'full':>12}{'change':>9}{'other keys':>12}{'change':>9}   ({finished} finished runs)"
+        )
         for name in FIGURES:
             one, two, three = (statistics.median(each[name] for each in rounds[1:]) for rounds in seen)
             print(f"{name:16}{one:12.1f}{two:12.1f}{two / one - 1:9.1%}{three:12.1f}{three / one - 1:9.1%}")

@@ -37,7 +37,10 @@ def run_worker(what: str) -> None:
     """What the worker's process does: drain, then say what it cost."""
     app = build_observed_app(what, os.environ["JOBISTEMER_URL"])
     app.namespace.connect()
-    settings, attempt_metrics = WorkerSettings(concurrency=8, burst=True), AttemptMetrics() if what == "metrics" else None
+    settings, attempt_metrics = (
+        WorkerSettings(concurrency=8, burst=True),
+        AttemptMetrics() if what == "metrics" else None,
+    )
     worker = Worker(app.namespace, app.handlers, settings, app.plugins, attempt_metrics)
     cpu = time.process_time()
     worker.run(Shutdown())

@@ -56,7 +56,9 @@ def print_spread(client: redis.Redis, url: str, count: int) -> None:
         for name in NAMES:
             jobs = build_jobs(name, count)
             ways = [count_registered(client, url, shards, jobs, at_once) for at_once in (count, max(1, count // 10), 1)]
-            print(f"{shards:6}  {name:18} {'   '.join(map(format_counts, (count_hashed(url, jobs), *ways)))}", flush=True)
+            print(
+                f"{shards:6}  {name:18} {'   '.join(map(format_counts, (count_hashed(url, jobs), *ways)))}", flush=True
+            )
 
 
 def count_commands(client: redis.Redis, act: Callable[[], object]) -> int:

@@ -124,7 +124,9 @@ def main() -> None:
     with BenchServer() as server, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "starting.py").write_text(APP)
-        subjects: dict[str, Callable[[], Figures]] = {f"import {module}": lambda module=module: time_import(module) for module in modules}
+        subjects: dict[str, Callable[[], Figures]] = {
+            f"import {module}": lambda module=module: time_import(module) for module in modules
+        }
         subjects["worker to its first run"] = lambda: time_worker_start(server, folder)
         subjects["ticker to its first beat"] = lambda: time_ticker_start(server, folder)
         seen: dict[str, list[Figures]] = {subject: [] for subject in subjects}

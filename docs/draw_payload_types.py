@@ -43,7 +43,10 @@ def page() -> str:
     if sorted(PLACES) != sorted(place for places in COLUMNS.values() for place in places):
         raise ValueError("a place has no column")
     lines = ["| type and value | " + " | ".join(COLUMNS) + " |", "| --- |" + " --- |" * len(COLUMNS)]
-    lines += [f"| {escape(row.words)} | " + " | ".join(cell(row, places) for places in COLUMNS.values()) + " |" for row in ROWS]
+    lines += [
+        f"| {escape(row.words)} | " + " | ".join(cell(row, places) for places in COLUMNS.values()) + " |"
+        for row in ROWS
+    ]
     return HEAD + "\n" + "\n".join(lines) + "\n"
 
 

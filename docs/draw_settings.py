@@ -47,7 +47,12 @@ For every process and every command.
 | – | `MODULE:APP` | `JOBISTEMER_APP` | `[tool.jobistemer] app` | – | the app that a command or a worker imports |
 """
 COLUMNS = "| constructor | option | environment | pyproject.toml | default | range | |\n| --- | --- | --- | --- | --- | --- | --- |"
-RENAMED = {"shell": "allow_shell", "shell_env": "allow_shell_env", "shell_pass_env": "pass_shell_env", "http_private": "allow_http_private"}
+RENAMED = {
+    "shell": "allow_shell",
+    "shell_env": "allow_shell_env",
+    "shell_pass_env": "pass_shell_env",
+    "http_private": "allow_http_private",
+}
 SPECIAL = {"beat_s": "0.05 to a third of lease_s", "horizon_s": "pass_s–3600", "queues": "at least one; weights 0–1000"}
 PROCESS = ("log_level", "log_format", "health_port", "health_host", "metrics", "processes", "watch")
 
@@ -60,7 +65,11 @@ def page() -> str:
             *("## Workers", "", COLUMNS),
             *rows(WorkerSettings, worker_command, "worker", WORKER_RANGES),
             *processes(worker_command, "worker"),
-            *("", "`MODULE:APP` and `permissions` (`--allow-shell`, `--allow-shell-env`, `--pass-shell-env`, `--allow-http-private`) are given by name.", ""),
+            *(
+                "",
+                "`MODULE:APP` and `permissions` (`--allow-shell`, `--allow-shell-env`, `--pass-shell-env`, `--allow-http-private`) are given by name.",
+                "",
+            ),
             *("## Tickers", "", COLUMNS),
             *rows(TickerSettings, ticker_command, "ticker", TICKER_RANGES),
             *processes(ticker_command, "ticker"),

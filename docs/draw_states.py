@@ -41,9 +41,7 @@ def page() -> str:
     return "\n".join([HEAD, *parts])
 
 
-def section(
-    name: str, table: Mapping[tuple[StrEnum | None, str], StrEnum], terminal: frozenset[StrEnum]
-) -> str:
+def section(name: str, table: Mapping[tuple[StrEnum | None, str], StrEnum], terminal: frozenset[StrEnum]) -> str:
     """One diagram with its words."""
     arrows = [f"    {start or '[*]'} --> {end}: {event}" for (start, event), end in table.items()]
     ends = [f"    {state} --> [*]" for state in sorted(terminal)]

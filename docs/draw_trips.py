@@ -81,7 +81,12 @@ def _trips() -> list[tuple[Any, ...]]:
     run = f"{len(CARRYING)} of them (bold) carry the run from one step to the next; the others are asked about it."
     return [
         ("A call is enqueued", "One typed call: one shard, no hooks, no limits.", count_enqueue()),
-        ("A run is executed", f"From the read of the queue to the record of a plain success. {run}", count_run(), CARRYING),
+        (
+            "A run is executed",
+            f"From the read of the queue to the record of a plain success. {run}",
+            count_run(),
+            CARRYING,
+        ),
         ("An instant is due", "A ticker reads the agenda, builds the claim ahead, and claims in time.", count_due()),
     ]
 

@@ -92,7 +92,9 @@ def test_no_class_has_more_than_fifteen_methods():
     for path, node in classes():
         overloads = [each for each in node.body if isinstance(each, FUNCTIONS)]
         counts[name_of(path, node)] = len({each.name for each in overloads})
-    assert {name for name, count in counts.items() if count > 15 and name.rpartition(":")[2] not in MANY_METHODS} == set()
+    assert {
+        name for name, count in counts.items() if count > 15 and name.rpartition(":")[2] not in MANY_METHODS
+    } == set()
 
 
 def test_blocks_stand_no_deeper_than_three():
@@ -119,14 +121,20 @@ def test_checks_are_silenced_rarely_and_always_with_a_reason():
     silenced = [(place, line.strip()) for place, line in lines if SUPPRESSION.search(line)]
     assert len(silenced) <= 3 * len(lines) / 1_000, len(silenced)
     # Behind the code of the check stands why it is silenced.
-    assert [each for each in silenced if not re.search(r"#.*(ignore|noqa|cover)\S*(: [A-Z0-9, ]+)? [-–#] ?\S+", each[1])] == []
+    assert [
+        each for each in silenced if not re.search(r"#.*(ignore|noqa|cover)\S*(: [A-Z0-9, ]+)? [-–#] ?\S+", each[1])
+    ] == []
 
 
 @for_each([path for path in FILES if "store" not in path.relative_to(PACKAGE).parts[:1]], name_of)
 def test_only_the_store_spells_commands_of_the_server(path):
     spelled = []
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("ask", "ask_all", "execute_command"):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("ask", "ask_all", "execute_command")
+        ):
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str) and COMMAND.match(first.value):
                 spelled.append(f"{first.value} in line {node.lineno}")
@@ -135,4 +143,6 @@ def test_only_the_store_spells_commands_of_the_server(path):
 
 def test_a_script_is_short_enough_to_be_read_at_a_glance_or_says_why_it_is_not():
     scripts = list_scripts()
-    assert {each.name for each in scripts if len(body(each)) > 40} == {each.name for each in scripts if each.header.long}
+    assert {each.name for each in scripts if len(body(each)) > 40} == {
+        each.name for each in scripts if each.header.long
+    }

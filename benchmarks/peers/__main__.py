@@ -55,7 +55,12 @@ def main() -> int:
     for number in range(rounds):
         for peer, entry in _interleave(peers, measures, results):
             wanted = entry.key.work.startswith(tuple(args.work)) and args.setting in (None, entry.key.setting)
-            if not wanted or results.has(entry.key, number) or (entry.once and number < rounds - 1) or entry.is_hopeless():
+            if (
+                not wanted
+                or results.has(entry.key, number)
+                or (entry.once and number < rounds - 1)
+                or entry.is_hopeless()
+            ):
                 continue
             if time.monotonic() > deadline:
                 print(f"{args.minutes:g} minutes are over; the same command goes on from here")

@@ -17,7 +17,9 @@ def render_verdict(sums: dict[Key, dict[str, Spread]]) -> str:
     }
     ours = min((rate for key, rate in rates.items() if key.peer == OURS), default=0.0)
     lines = [
-        _format_comparison(ours, "the fastest Python peer with its defaults", _find_fastest(rates, setting="default", python=True)),
+        _format_comparison(
+            ours, "the fastest Python peer with its defaults", _find_fastest(rates, setting="default", python=True)
+        ),
         _format_comparison(ours, "the fastest Python peer, tuned", _find_fastest(rates, setting="tuned", python=True)),
         _format_comparison(ours, "BullMQ, tuned", _find_fastest(rates, setting="tuned", python=False)),
     ]

@@ -48,7 +48,9 @@ class Harness:
         return self._start(self.peer.worker(*self._worker_args(), processes), "worker")
 
     def schedulers(self) -> ProcessSet:
-        return self._start([] if self.peer.scheduler is None else self.peer.scheduler(*self._worker_args(), 1), "scheduler")
+        return self._start(
+            [] if self.peer.scheduler is None else self.peer.scheduler(*self._worker_args(), 1), "scheduler"
+        )
 
     def _worker_args(self) -> tuple[Path, str]:
         return self.peer.programs(self.setting), self.setting

@@ -157,7 +157,9 @@ def _rows(
     for key in known:
         name = f"**{key.peer}**" if key.peer == "jobistemer" else key.peer
         if key in sums:
-            rows.append([name, key.setting, *(format_spread(sums[key].get(figure), digits) for _, figure, digits in columns)])
+            rows.append(
+                [name, key.setting, *(format_spread(sums[key].get(figure), digits) for _, figure, digits in columns)]
+            )
         else:
             rows.append([name, key.setting, f"failed: {failed[key].replace('|', '/')}", *[""] * (len(columns) - 1)])
     return format_table(["", "settings", *(heading for heading, _, _ in columns)], rows) if rows else ""
@@ -175,7 +177,11 @@ def _memory(sums: dict[Key, dict[str, Spread]]) -> str:
         "Growth of `used_memory` for each run, with defaults. Finished runs are measured right after the drain, so the "
         "figure depends on the records that a peer keeps and for how long. With a short backlog it includes the worker's own keys."
     )
-    return f"## Memory\n\n{note}\n\n{format_table(['', 'bytes a waiting run', 'bytes a finished run'], rows)}" if rows else ""
+    return (
+        f"## Memory\n\n{note}\n\n{format_table(['', 'bytes a waiting run', 'bytes a finished run'], rows)}"
+        if rows
+        else ""
+    )
 
 
 def _machine(results: Results) -> str:
@@ -195,7 +201,9 @@ def _settings(results: Results) -> str:
     for peer in PEERS:
         tuning = "<br>".join(f"{setting}: {why}" for setting, why in peer.tuning) or "no tuning"
         rows.append([peer.name, versions.get(peer.name, "–"), peer.defaults, tuning])
-    return "## Versions and settings\n\n" + format_table(["", "version", "default", "tuned: settings and reasons"], rows)
+    return "## Versions and settings\n\n" + format_table(
+        ["", "version", "default", "tuned: settings and reasons"], rows
+    )
 
 
 def _guarantees() -> str:

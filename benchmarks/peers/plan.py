@@ -114,9 +114,14 @@ def _schedules(peer: Peer, setting: str, measures: Durations, results: Results) 
         for count in SCHEDULE_COUNTS:
             key = Key(f"schedules {count}", peer.name, setting, "free")
             every = partial(
-                due.measure_every_second, seconds=measures.window_s, settle=2.0 + count / 5000, patience=20.0 + count / 250
+                due.measure_every_second,
+                seconds=measures.window_s,
+                settle=2.0 + count / 5000,
+                patience=20.0 + count / 250,
             )
-            yield PlannedStep(key, every, count, is_hopeless=partial(_is_out_of_reach, results, key) if count > 1000 else _never)
+            yield PlannedStep(
+                key, every, count, is_hopeless=partial(_is_out_of_reach, results, key) if count > 1000 else _never
+            )
     for count in (10_000, 1_000_000):
         if count <= peer.most_schedules and (count <= 10_000 or measures.a_million):
             idle = partial(due.measure_not_due, seconds=measures.idle_s, settle=5.0)

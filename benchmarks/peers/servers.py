@@ -40,7 +40,10 @@ class Server:
             port = probe.getsockname()[1]
         command = [self._program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(
-            pin_to_cores(command, self._cores), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            pin_to_cores(command, self._cores),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         self.url = f"redis://127.0.0.1:{port}/0"
         self.client = redis.Redis(port=port, socket_timeout=10)

@@ -23,7 +23,15 @@ def test_an_occurrence_is_seen_with_a_bar_for_each_attempt(world, open_page):
     expect(bars).to_have_count(4)
     boxes = [bars.nth(number).bounding_box() for number in range(4)]
     assert all(box["width"] >= 2 and box["height"] > 10 for box in boxes)
-    assert len({page.evaluate("each => getComputedStyle(each).fill", bars.nth(number).element_handle()) for number in range(4)}) == 2
+    assert (
+        len(
+            {
+                page.evaluate("each => getComputedStyle(each).fill", bars.nth(number).element_handle())
+                for number in range(4)
+            }
+        )
+        == 2
+    )
     page.locator("svg.gantt a").first.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("warehouse/etl.extract")
 
@@ -120,7 +128,16 @@ def test_it_works_without_a_script(world, open_page):
 def test_no_page_is_wider_than_the_window(world, open_page, width, scheme):
     ids = world.ids
     page = open_page(world.address, viewport={"width": width, "height": 800}, color_scheme=scheme)
-    paths = ("/jobs", "/jobs/hostile", f"/occurrences/{ids['etl']}", f"/runs/{ids['dead']}", "/runs", "/queues", "/dead", "/workers")
+    paths = (
+        "/jobs",
+        "/jobs/hostile",
+        f"/occurrences/{ids['etl']}",
+        f"/runs/{ids['dead']}",
+        "/runs",
+        "/queues",
+        "/dead",
+        "/workers",
+    )
     for path in ("/", *paths):
         page.goto(world.address + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
@@ -278,7 +295,9 @@ def test_a_question_is_answered_by_a_form_that_is_not_lost_while_it_is_filled_in
 
     @app.task(queue="asks")
     def close(customer: str, context: Context) -> str:
-        found = context.wait_for("approved", Approval, timeout=3600, ask="Close the account of {customer}?", by=["ana", "ops"])
+        found = context.wait_for(
+            "approved", Approval, timeout=3600, ask="Close the account of {customer}?", by=["ana", "ops"]
+        )
         return f"{found.ok} {found.note}"
 
     run = close.enqueue("acme")

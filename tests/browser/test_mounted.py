@@ -63,7 +63,9 @@ def make_proxy(backend: str, *, strips: bool) -> Starlette:
                 content=await request.body(),
             )
         response = Response(answer.content, answer.status_code)
-        response.raw_headers += [(name, value) for name, value in answer.headers.raw if name.decode().lower() not in HOP_BY_HOP]
+        response.raw_headers += [
+            (name, value) for name, value in answer.headers.raw if name.decode().lower() not in HOP_BY_HOP
+        ]
         return response
 
     return Starlette(routes=[Route("/shop/{path:path}", forward, methods=["GET", "POST"])])

@@ -26,7 +26,14 @@ RECOVERIES = ("execute_all", "execute_last", "mark_as_missed", "bounded_window",
 
 def report(schedule, update, recovery, overlap):
     window = {"update_window": Cron("*/3 * * * *"), "update_window_s": 30} if update == "windowed" else {}
-    policies = {"update": update, "recovery": recovery, "overlap": overlap, "grace_s": 10, "catch_up_per_s": 5, **window}
+    policies = {
+        "update": update,
+        "recovery": recovery,
+        "overlap": overlap,
+        "grace_s": 10,
+        "catch_up_per_s": 5,
+        **window,
+    }
     return Job(name="report", schedule=Cron(schedule), tasks=(Task("report", "report"),), **policies)
 
 
@@ -93,7 +100,9 @@ class Story:
             if not any(done) and not worked and not database.client.exists(database.keys.chores):
                 return
             self.clock.advance(1)
-        raise AssertionError(f"it does not come to rest: {self.database.client.zrange(self.database.keys.chores, 0, -1)}")
+        raise AssertionError(
+            f"it does not come to rest: {self.database.client.zrange(self.database.keys.chores, 0, -1)}"
+        )
 
 
 @settings(max_examples=examples(40), deadline=None)

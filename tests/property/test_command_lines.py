@@ -19,11 +19,63 @@ from tests.property.odd_values import fuzz
 # These run until they are stopped, or measure the machine.
 ENDLESS = {"dashboard", "dev", "top", "bench", "watch"}
 WORDS = [
-    *("", "0", "-1", "1", "9" * 20, "1e400", "nan", "inf", "\ud800", "\udcff", "a b", "a\0b", "../x", "{}", "[]", "{", "null"),
-    *('{"a":1e999}', '{"a":"\\ud800"}', "[" * 2_000, "10" * 2_500, "send", "nightly", "fuzzed:app", "fuzzed:nope", "fuzzed"),
+    *(
+        "",
+        "0",
+        "-1",
+        "1",
+        "9" * 20,
+        "1e400",
+        "nan",
+        "inf",
+        "\ud800",
+        "\udcff",
+        "a b",
+        "a\0b",
+        "../x",
+        "{}",
+        "[]",
+        "{",
+        "null",
+    ),
+    *(
+        '{"a":1e999}',
+        '{"a":"\\ud800"}',
+        "[" * 2_000,
+        "10" * 2_500,
+        "send",
+        "nightly",
+        "fuzzed:app",
+        "fuzzed:nope",
+        "fuzzed",
+    ),
     *("* * * * *", "0 0 31 2 *", "@daily", "PT1S", "R5/2026-01-01T00:00:00Z/P1D", "2026-01-01", "2026-01-01T00:00:00Z"),
-    *("2026-01-01T00:00:00+99:99", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "-5", "5s", "5m", "x" * 300, "\x1b[2J"),
-    *("\n", "Europe/Berlin", "Mars/Base", "run_0", "occ_0", "bf_0", "redis://:p[@h", "é", "٣", "1_000", "--", "=", "a=b", "a="),
+    *(
+        "2026-01-01T00:00:00+99:99",
+        "9999-12-31T23:59:59Z",
+        "0001-01-01T00:00:00+14:00",
+        "-5",
+        "5s",
+        "5m",
+        "x" * 300,
+        "\x1b[2J",
+    ),
+    *(
+        "\n",
+        "Europe/Berlin",
+        "Mars/Base",
+        "run_0",
+        "occ_0",
+        "bf_0",
+        "redis://:p[@h",
+        "é",
+        "٣",
+        "1_000",
+        "--",
+        "=",
+        "a=b",
+        "a=",
+    ),
     *("running", "failed", "default", "nightly=5s", "nightly=" + "9" * 30, ".", "/nonexistent/x", "fuzzed.py"),
 ]
 APP = """
@@ -36,7 +88,9 @@ def send(to: str = "a", n: int = 1) -> None: ...
 """
 
 
-def find_leaves(command: click.Command, path: tuple[str, ...], parent: click.Context) -> list[tuple[tuple[str, ...], click.Command]]:
+def find_leaves(
+    command: click.Command, path: tuple[str, ...], parent: click.Context
+) -> list[tuple[tuple[str, ...], click.Command]]:
     if not isinstance(command, click.Group):
         return [(path, command)]
     subcommands = [(name, command.get_command(parent, name)) for name in command.list_commands(parent)]

@@ -108,7 +108,8 @@ class Limits(RuleBasedStateMachine):
     @invariant()
     def no_limit_is_exceeded(self) -> None:
         flying = Counter(
-            attempt.handler.decode(attempt.delivery.message.payload)["customer"] for attempt in getattr(self, "flying", ())
+            attempt.handler.decode(attempt.delivery.message.payload)["customer"]
+            for attempt in getattr(self, "flying", ())
         )
         assert flying.total() <= AT_A_TIME
         assert all(count <= PER_CUSTOMER for count in flying.values())

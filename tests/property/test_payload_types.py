@@ -79,14 +79,20 @@ def test_a_value_comes_back_as_it_was_or_as_its_type_reads_it_or_is_refused(anno
     except (InvalidPayload, InvalidDefinition):
         return
     # Accepted: the very same, or the JSON form of what is annotated.
-    assert is_kept(given_value, found) or is_json_form(given_value, found, open_type="Any" in place or annotation is Any)
+    assert is_kept(given_value, found) or is_json_form(
+        given_value, found, open_type="Any" in place or annotation is Any
+    )
 
 
 def is_json_form(given_value: Any, found: Any, *, open_type: bool) -> bool:
     """Whether a value went in as JSON, and came out as what its annotation makes of that."""
     if is_kept(given_value, found):
         return True
-    if isinstance(given_value, int | float) and not isinstance(given_value, bool) and isinstance(found, float | Decimal | int):
+    if (
+        isinstance(given_value, int | float)
+        and not isinstance(given_value, bool)
+        and isinstance(found, float | Decimal | int)
+    ):
         return given_value == found or float(found) == given_value
     if open_type:
         # Equal all the same, such as the number that an IntEnum is, and never less than that.

@@ -25,8 +25,12 @@ from jobistemer.store.reads.records import find_attempts
 from jobistemer.testing import Jobs, under_test
 from tests.property.odd_values import ODD, fuzz, odd, plain
 
-policies = st.dictionaries(st.sampled_from(sorted(_POLICY_NAMES | _OPTION_NAMES | {"timezone"})), odd, min_size=1, max_size=2)
-options = st.dictionaries(st.sampled_from(sorted(_OPTION_NAMES | {"retry_on", "no_retry_on", "signals", "name"})), odd, min_size=1, max_size=2)
+policies = st.dictionaries(
+    st.sampled_from(sorted(_POLICY_NAMES | _OPTION_NAMES | {"timezone"})), odd, min_size=1, max_size=2
+)
+options = st.dictionaries(
+    st.sampled_from(sorted(_OPTION_NAMES | {"retry_on", "no_retry_on", "signals", "name"})), odd, min_size=1, max_size=2
+)
 call_options = st.dictionaries(st.sampled_from(sorted(_KNOWN_OPTIONS)), odd, max_size=2)
 several = st.lists(odd, max_size=3)
 COMMANDS = ["SET", "INCRBY", "HSET", "SADD", "ZADD", "PEXPIRE", "LTRIM", "DEL", "EVAL", 5]
@@ -79,7 +83,9 @@ def check_ends(jobs: Jobs, run_id: str) -> None:
 
 @fuzz(400)
 @given(policies, odd, st.booleans())
-def test_a_job_is_refused_or_can_be_read_by_every_ticker(given_policies: dict[str, Any], value: Any, as_schedule: bool) -> None:
+def test_a_job_is_refused_or_can_be_read_by_every_ticker(
+    given_policies: dict[str, Any], value: Any, as_schedule: bool
+) -> None:
     app, value, given_policies = Jobistemer("fake://public-surface-jobs"), plain(value), plain(given_policies)
 
     def declare() -> list[Job]:
@@ -112,7 +118,9 @@ def test_a_task_is_refused_or_can_be_called(given_options: dict[str, Any], value
 
 @fuzz(300)
 @given(odd, odd, call_options)
-def test_a_call_is_refused_or_its_run_ends(system: Jobs, payload: Any, value: Any, given_options: dict[str, Any]) -> None:
+def test_a_call_is_refused_or_its_run_ends(
+    system: Jobs, payload: Any, value: Any, given_options: dict[str, Any]
+) -> None:
     app, payload, value, given_options = system.app, plain(payload), plain(value), plain(given_options)
     sent = [
         attempt(lambda: app.enqueue("echo", payload, **given_options)),
@@ -170,9 +178,15 @@ def test_control_is_refused_or_leaves_a_namespace_that_can_be_read(system: Jobs,
         lambda: app.run(run.id).result(timeout=value if value is not None else 0),
         lambda: app.report(value),
         lambda: backfills.ask("nightly", value, other),
-        lambda: backfills.ask("nightly", datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC), again=value),
         lambda: backfills.ask(
-            "nightly", datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC), order=value, concurrency=other
+            "nightly", datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC), again=value
+        ),
+        lambda: backfills.ask(
+            "nightly",
+            datetime(2020, 1, 1, tzinfo=UTC),
+            datetime(2020, 1, 2, tzinfo=UTC),
+            order=value,
+            concurrency=other,
         ),
         lambda: backfills.find(value),
         lambda: backfills.replay(value),

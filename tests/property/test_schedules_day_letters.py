@@ -17,9 +17,7 @@ DEFINED = settings(max_examples=examples(200), deadline=None)
 DAY = timedelta(days=1)
 
 months = st.tuples(st.integers(1970, 2099), st.integers(1, 12))
-day_letters = st.one_of(
-    st.sampled_from(["L", "LW"]), st.integers(1, 31).map("{}W".format), st.integers(1, 31).map(str)
-)
+day_letters = st.one_of(st.sampled_from(["L", "LW"]), st.integers(1, 31).map("{}W".format), st.integers(1, 31).map(str))
 weekday_letters = st.one_of(
     st.integers(0, 7).map("{}L".format),
     st.builds("{}#{}".format, st.integers(0, 7), st.integers(1, 5)),
@@ -93,9 +91,7 @@ def test_letters_of_the_day_of_week_mean_their_definition(letters, month):
 @DEFINED
 @given(day_letters, weekday_letters, months)
 def test_with_both_day_fields_restricted_either_matches(by_date, by_weekday, month):
-    expected = [
-        day for day in days_of(*month) if matches_date(by_date, day) or matches_weekday(by_weekday, day)
-    ]
+    expected = [day for day in days_of(*month) if matches_date(by_date, day) or matches_weekday(by_weekday, day)]
     assert due_days(f"0 0 {by_date} * {by_weekday}", *month) == expected
 
 

@@ -169,9 +169,7 @@ def test_the_nth_instant_is_the_anchor_and_n_durations(duration, anchor, zone, n
     text, months, days, seconds = duration
     schedule = Interval(text, timezone=zone, anchor=anchor)
     expected = [anchor, *(plus(anchor, zone, k * months, k * days, k * seconds) for k in range(1, n + 1))]
-    found = list(
-        islice(schedule.between(anchor - timedelta(seconds=1), datetime(9000, 1, 1, tzinfo=UTC)), n + 1)
-    )
+    found = list(islice(schedule.between(anchor - timedelta(seconds=1), datetime(9000, 1, 1, tzinfo=UTC)), n + 1))
     # Where a zone skipped a day, two of them are the same instant, which is due once.
     assert found[: len(set(expected))] == sorted(set(expected))
 

@@ -26,7 +26,9 @@ from tests.support.lifecycle import (
 )
 from tests.support.shard_state import Stream, records
 
-GRAPH = job(task("a"), task("b", "a"), overlap=Overlap.QUEUE, occurrence_timeout_s=600, expect_within_s=600, alert="note")
+GRAPH = job(
+    task("a"), task("b", "a"), overlap=Overlap.QUEUE, occurrence_timeout_s=600, expect_within_s=600, alert="note"
+)
 PLAIN = job(overlap=Overlap.SKIP)
 ONE, TWO = T0 + MINUTE, T0 + 2 * MINUTE
 

@@ -23,7 +23,14 @@ OPTIONS = (
     # What was acknowledged is written, though not to the disk: it is processes that are killed here.
     *("--appendfsync", "no"),
     # The shards on a lost node wait, the others go on.
-    *("--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"),
+    *(
+        "--cluster-require-full-coverage",
+        "no",
+        "--cluster-replica-validity-factor",
+        "0",
+        "--repl-diskless-sync-delay",
+        "0",
+    ),
 )
 
 
@@ -103,7 +110,9 @@ class LocalCluster:
 
     def owner(self, slot: int) -> Node:
         """The node that the masters say serves a slot."""
-        for first, last, master, *_ in next(each for each in self.nodes if each.process.poll() is None).ask("CLUSTER", "SLOTS"):
+        for first, last, master, *_ in next(each for each in self.nodes if each.process.poll() is None).ask(
+            "CLUSTER", "SLOTS"
+        ):
             if first <= slot <= last:
                 return next(node for node in self.nodes if node.port == master[1])
         raise AssertionError(f"no node serves slot {slot}")
@@ -181,7 +190,9 @@ def running_cluster(
         return nodes[-1]
 
     try:
-        cluster = LocalCluster([node() for _ in range(3)], "rediss+cluster" if "ssl" in (secrets or {}) else "redis+cluster")
+        cluster = LocalCluster(
+            [node() for _ in range(3)], "rediss+cluster" if "ssl" in (secrets or {}) else "redis+cluster"
+        )
         for number, master in enumerate(cluster.masters):
             master.ask("CLUSTER", "ADDSLOTSRANGE", *_slot_range(number)) if _knows_ranges(master) else master.ask(
                 "CLUSTER", "ADDSLOTS", *range(_slot_range(number)[0], _slot_range(number)[1] + 1)
@@ -194,7 +205,9 @@ def running_cluster(
         cluster.settle()
         for master, replica in zip(cluster.masters, cluster.replicas, strict=False):
             wait_until(lambda r=replica, m=master: _follows(r, m), "the replica is in step")  # type: ignore[misc]
-        wait_until(lambda: all(_knows_replicas(node, replicated) for node in nodes), "every node knows who is a replica")
+        wait_until(
+            lambda: all(_knows_replicas(node, replicated) for node in nodes), "every node knows who is a replica"
+        )
         yield cluster
     finally:
         for each in nodes:

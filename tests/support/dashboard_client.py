@@ -56,7 +56,12 @@ class DashboardClient:
     def send(self, action: str, *targets: str, csrf: str | None = None, **fields: Any) -> httpx2.Response:
         """Send the form of an action and return the response. `headers` replaces the headers."""
         headers = fields.pop("headers", {"origin": AT})
-        form = {"target": list(targets), "csrf": self.csrf_token() if csrf is None else csrf, "back": "/queues", **fields}
+        form = {
+            "target": list(targets),
+            "csrf": self.csrf_token() if csrf is None else csrf,
+            "back": "/queues",
+            **fields,
+        }
         return self.client.post(f"/actions/{action}", data=form, headers=headers)
 
     def press(self, action: str, *targets: str, **fields: Any) -> str:
@@ -67,7 +72,9 @@ class DashboardClient:
 
     def csrf_token(self) -> str:
         """Return the token in the forms of this browser's pages."""
-        found = _CSRF_TOKEN.search(self.look("/login" if self._locked() else "/actions-are-nowhere", 200 if self._locked() else 404))
+        found = _CSRF_TOKEN.search(
+            self.look("/login" if self._locked() else "/actions-are-nowhere", 200 if self._locked() else 404)
+        )
         with suppress(NotConnected):
             # A page with a form has asked the server for the key; the page of an error has not.
             _ = self.application.state.dashboard.shards

@@ -8,7 +8,9 @@ from typing import TypeVar
 Thing = TypeVar("Thing")
 
 
-def for_each(things: Iterable[Thing], name_of: Callable[[Thing], str] = str) -> Callable[[Callable[[Thing], None]], Callable[[], None]]:
+def for_each(
+    things: Iterable[Thing], name_of: Callable[[Thing], str] = str
+) -> Callable[[Callable[[Thing], None]], Callable[[], None]]:
     """Make one test of a check of each thing; it goes through all of them, and its message names those that fail."""
 
     def decorate(check: Callable[[Thing], None]) -> Callable[[], None]:

@@ -29,7 +29,9 @@ def reducer(parent: str = "run_1", failure: str = "fail_fast", **changes: Any) -
     return message(group_of(parent), handler="total", group_strategy=failure, **changes)
 
 
-def add_children(database: Database, parent: Delivery, indices: range, failure: str = "fail_fast", **changes: Any) -> Reply:
+def add_children(
+    database: Database, parent: Delivery, indices: range, failure: str = "fail_fast", **changes: Any
+) -> Reply:
     """The parent adds children; indices of the items."""
     children = [child(index, parent.message.run, **changes) for index in indices]
     return database.call(groups.add_children(database.keys, parent, failure, indices.start, children))

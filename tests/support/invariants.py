@@ -116,7 +116,9 @@ class InvariantChecker:
         for newcomer in live - before:
             if self.definition(rows[newcomer]).overlap is not Overlap.ALLOW:
                 # Beside it there may be those that came after it, under a version that has allowed them.
-                beside = {each for each in live - {newcomer} if self.definition(rows[each]).overlap is not Overlap.ALLOW}
+                beside = {
+                    each for each in live - {newcomer} if self.definition(rows[each]).overlap is not Overlap.ALLOW
+                }
                 assert not beside | (live & before), f"{name}: {newcomer} began beside {beside or live & before}: I8"
 
     def check_at_rest(self, deaths: int) -> None:
@@ -156,7 +158,9 @@ def deploy_app(
     app.job(name="alone", retry=NO_RETRIES, **wanted["alone"])(work)
     chain = app.job(name="chain", retry=retry, mode="sequential", **wanted["chain"])
     chain.task(work, name="first")
-    chain.task(take_two_steps(ledger.steps, outcomes, ledger.executions), name="second", limits=[Concurrency(1, name="one")])
+    chain.task(
+        take_two_steps(ledger.steps, outcomes, ledger.executions), name="second", limits=[Concurrency(1, name="one")]
+    )
     app.job(name="caught_up", retry=retry, limits=[Concurrency(1, name="one")], **wanted["caught_up"])(work)
     declare_tale(app, ledger.steps, outcomes)
     app.deploy()

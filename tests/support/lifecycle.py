@@ -38,7 +38,10 @@ def fetch(database: Database, worker: str = "alice", where: str = "default:5", c
     """What a worker fetches from a stream."""
     fetched = streams.StreamReader(database, worker).fetch([where], count, block=False)
     return [
-        delivery for key, entries in fetched for delivery, _ in streams.read_deliveries(key, entries) if delivery is not None
+        delivery
+        for key, entries in fetched
+        for delivery, _ in streams.read_deliveries(key, entries)
+        if delivery is not None
     ]
 
 
@@ -123,7 +126,9 @@ def delivery_of(database: Database, of: Message) -> Delivery:
     """The attempt of a run that is in flight, or was: what the records say of it."""
     run = records(database).get(f"run:{of.run}", {})
     entry = run.get("entry") or "0-1"
-    return Delivery(database.keys.stream(f"{of.queue}:{of.priority}").encode(), entry.encode(), of, int(run.get("attempt", 0)), 0)
+    return Delivery(
+        database.keys.stream(f"{of.queue}:{of.priority}").encode(), entry.encode(), of, int(run.get("attempt", 0)), 0
+    )
 
 
 def commit(
@@ -136,4 +141,6 @@ def commit(
     worker: str = "alice",
 ) -> Reply:
     """End a run as the caller decides, whatever `settle` would say."""
-    return database.call(run_ends.record_end(database.keys, build_ended(delivery, state, worker, source, over), definition))
+    return database.call(
+        run_ends.record_end(database.keys, build_ended(delivery, state, worker, source, over), definition)
+    )

@@ -111,7 +111,9 @@ class OperatorRules(RuleBasedStateMachine):
             before = {name: self.wanted(name) for name in NAMES}
             answers = self.earlier[number % len(self.earlier)].deploy()
             assert {each.word for each in answers} <= {"UNCHANGED", "OLDER", "CREATED", "POSTPONED"}, answers
-            flipped = {each.job: (before[each.job], self.wanted(each.job)) for each in answers if each.word != "CREATED"}
+            flipped = {
+                each.job: (before[each.job], self.wanted(each.job)) for each in answers if each.word != "CREATED"
+            }
             assert all(old == new for old, new in flipped.values()), flipped
 
     @rule(name=some_names, number=some_number)

@@ -252,7 +252,16 @@ class Open:
     value: Any
 
 
-PLACES = ("parameter", "result", "field", "list item", "dict value", "`Any` parameter", "`Any` result", "in an `Any` list")
+PLACES = (
+    "parameter",
+    "result",
+    "field",
+    "list item",
+    "dict value",
+    "`Any` parameter",
+    "`Any` result",
+    "in an `Any` list",
+)
 """Where a value stands; the columns of the table."""
 
 

@@ -22,7 +22,9 @@ def ask_someone(app: Jobistemer) -> RunHandle[str]:
     return run
 
 
-def answer_by_link(page: str, get: Callable[[str], tuple[int, str]], post: Callable[[str, dict[str, str]], int]) -> None:
+def answer_by_link(
+    page: str, get: Callable[[str], tuple[int, str]], post: Callable[[str, dict[str, str]], int]
+) -> None:
     """Answer as one who has nothing but the link, which stands on a page of the dashboard; nothing else opens."""
     link = re.search(r'href="([^"]*/answer/[^"]+)"', page)[1]
     root = link.partition("/answer/")[0]

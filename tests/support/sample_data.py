@@ -53,8 +53,12 @@ def populate(app: Jobistemer) -> dict[str, str]:
     dead = app.enqueue("send_email", {"to": HOSTILE}, metadata={"about": HOSTILE}).id
     sent = app.enqueue("send_email", {"to": "ann@shop"}).id
     with running_ticker(app), running_worker(app):
-        wait_until(lambda: app.report(etl).ended_at and app.run(dead).state() == "dead", "the job and the call have ended")
-        wait_until(lambda: app.report(hostile).ended_at and app.run(sent).state() == "succeeded", "the others have, too")
+        wait_until(
+            lambda: app.report(etl).ended_at and app.run(dead).state() == "dead", "the job and the call have ended"
+        )
+        wait_until(
+            lambda: app.report(hostile).ended_at and app.run(sent).state() == "succeeded", "the others have, too"
+        )
     app.queues.pause("slow")
     waiting = app.enqueue("send_email", {"to": "bob@shop"}, queue="slow").id
     delayed = app.enqueue("send_email", {"to": "cid@shop"}, delay=3600).id
@@ -65,4 +69,6 @@ def record_beat(database: Database, worker: str = "alice", **status: object) -> 
     """A worker says that it lives."""
     now_ms = database.read_clock()
     told = {"pid": 7, "queues": {"mail": 3}, "concurrency": 8, "in_flight": 2, **status}
-    database.call(heartbeats.beat_worker(database.keys, worker, now_ms, 15_000, now_ms, msgspec.json.encode(told), "id"))
+    database.call(
+        heartbeats.beat_worker(database.keys, worker, now_ms, 15_000, now_ms, msgspec.json.encode(told), "id")
+    )

@@ -15,9 +15,13 @@ class SourceGraph:
     """The package as definitions and what each of them mentions."""
 
     def __init__(self) -> None:
-        self._trees = {_module(path): ast.parse(path.read_text()) for path in sorted((ROOT / "jobistemer").rglob("*.py"))}
+        self._trees = {
+            _module(path): ast.parse(path.read_text()) for path in sorted((ROOT / "jobistemer").rglob("*.py"))
+        }
         self._imports = {module: dict(self._imported(tree)) for module, tree in self._trees.items()}
-        self._defined = {(module, name): node for module, tree in self._trees.items() for name, node in _definitions(tree)}
+        self._defined = {
+            (module, name): node for module, tree in self._trees.items() for name, node in _definitions(tree)
+        }
 
     def scripts(self, *packages: str) -> set[str]:
         """The scripts that anything in these modules or packages calls, itself or through the store."""

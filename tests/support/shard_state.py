@@ -84,7 +84,9 @@ def nothing_written(database: Database) -> Iterator[None]:
 
 
 # What may stay for ever: definitions and what is known of queues; and members, as long as they live.
-_CONFIGURATION = re.compile(r"(due|streams|expected|paused|workers|identity|changes|\{\w+\}:settings|job:\w+|versions:\w+|history:\w+|audit:\w+|ended:\w+)$")
+_CONFIGURATION = re.compile(
+    r"(due|streams|expected|paused|workers|identity|changes|\{\w+\}:settings|job:\w+|versions:\w+|history:\w+|audit:\w+|ended:\w+)$"
+)
 
 
 def find_leaks(database: Database) -> dict[str, Any]:
@@ -135,7 +137,10 @@ def _value(database: Database, key: bytes) -> Any:
         case b"hash":
             return {field.decode(): value.decode() for field, value in client.hgetall(key).items()}
         case b"zset":
-            return {member.decode(errors="backslashreplace"): int(score) for member, score in client.zrange(key, 0, -1, withscores=True)}
+            return {
+                member.decode(errors="backslashreplace"): int(score)
+                for member, score in client.zrange(key, 0, -1, withscores=True)
+            }
         case b"list":
             return [each.decode() for each in client.lrange(key, 0, -1)]
         case b"set":
@@ -151,7 +156,13 @@ def _value(database: Database, key: bytes) -> Any:
 def _stream(database: Database, key: bytes) -> Stream:
     client = database.client
     if key.endswith(b":quarantine"):
-        return Stream({entry.decode(): {name.decode(): repr(value) for name, value in fields.items()} for entry, fields in client.xrange(key)}, {})
+        return Stream(
+            {
+                entry.decode(): {name.decode(): repr(value) for name, value in fields.items()}
+                for entry, fields in client.xrange(key)
+            },
+            {},
+        )
     entries = {
         entry.decode(): {name.decode(): value.decode() for name, value in fields.items()}
         for entry, fields in client.xrange(key)

@@ -78,8 +78,16 @@ class StepWorker:
         handlers = {DEFAULT_REDUCER.name: DEFAULT_REDUCER, **app.handlers}
         self.fetcher = Fetcher(database, name, self.queue_order, self.prefetch, handlers, self.shutdown)
         parts = WorkerParts(
-            name, settings, handlers, self.queue_order, self.prefetch, self.attempts, self.shutdown, Liveness(),
-            Continuity(), definitions,
+            name,
+            settings,
+            handlers,
+            self.queue_order,
+            self.prefetch,
+            self.attempts,
+            self.shutdown,
+            Liveness(),
+            Continuity(),
+            definitions,
         )
         self.silent_seen = 0
         self.beater = Beater(database, parts, self.watchdog, self.reclaimer, dict, self._expect_suspects)

@@ -27,7 +27,11 @@ ITEMS = [
     Item("tests/unit/test_a.py::test_a"),
     Item("tests/unit/test_a.py::test_b", SLOW),
     Item("tests/property/test_a.py::test_a"),
-    *(Item(f"tests/integration/test_a.py::test_{n}[{kind}]", server_url=kind) for n in range(40) for kind in ("fake", "valkey")),
+    *(
+        Item(f"tests/integration/test_a.py::test_{n}[{kind}]", server_url=kind)
+        for n in range(40)
+        for kind in ("fake", "valkey")
+    ),
     *(Item(f"tests/store/test_a.py::test_{n}[fake]", server_url="fake") for n in range(10)),
     *(
         Item(f"tests/integration/test_b.py::test_a[{kind}-{n}]", THINNED, server_url=kind, number=n)
@@ -58,7 +62,10 @@ def test_the_first_part_has_no_slow_test_and_most_tests_on_one_server(monkeypatc
 
 def test_of_thinned_numbers_each_server_runs_others(monkeypatch):
     numbers = {
-        part: {kind: [int(each.split("-")[1][:-1]) for each in run_in(part, monkeypatch) if f"[{kind}-" in each] for kind in ("fake", "valkey", "redis")}
+        part: {
+            kind: [int(each.split("-")[1][:-1]) for each in run_in(part, monkeypatch) if f"[{kind}-" in each]
+            for kind in ("fake", "valkey", "redis")
+        }
         for part in ("", parts.FIRST)
     }
     assert numbers == {
@@ -67,7 +74,10 @@ def test_of_thinned_numbers_each_server_runs_others(monkeypatch):
     }
 
 
-@pytest.mark.parametrize(("part", "full", "tried"), [("first", 200, 50), ("first", 25, 10), ("first", 6, 6), ("rest", 200, 200), ("", 200, 200)])
+@pytest.mark.parametrize(
+    ("part", "full", "tried"),
+    [("first", 200, 50), ("first", 25, 10), ("first", 6, 6), ("rest", 200, 200), ("", 200, 200)],
+)
 def test_the_first_part_tries_a_quarter_of_the_examples_and_ten_at_least(monkeypatch, part, full, tried):
     monkeypatch.setattr(parts, "PART", part)
     assert parts.examples(full) == tried
@@ -83,7 +93,10 @@ def test_a_check_of_many_things_goes_through_all_and_names_those_that_fail():
 
     with pytest.raises(AssertionError) as failed:
         check()
-    assert [line for line in str(failed.value).splitlines() if line.endswith("it is even")] == ["2: it is even", "4: it is even"]
+    assert [line for line in str(failed.value).splitlines() if line.endswith("it is even")] == [
+        "2: it is even",
+        "4: it is even",
+    ]
     assert seen == [1, 2, 3, 4]
     with pytest.raises(AssertionError, match="nothing to check"):
         for_each([])(print)()

@@ -16,7 +16,9 @@ from tests.support.clusters import LocalCluster, free_port, running_cluster
 from tests.support.servers import REDIS, binary_of, running, wait_for_line
 
 # The embedded server is built without TLS. `.ci/run` installs redis-server, so nothing is skipped there.
-speaks_tls = pytest.mark.skipif(not shutil.which("redis-server"), reason="only redis-server speaks TLS here: install it")
+speaks_tls = pytest.mark.skipif(
+    not shutil.which("redis-server"), reason="only redis-server speaks TLS here: install it"
+)
 
 
 class Certificates:
@@ -76,7 +78,9 @@ def running_tls_server(folder: Path, *, clients: str) -> Iterator[TlsServer]:
 
 
 @contextmanager
-def running_tls_cluster(folder: Path, made: Certificates, *, clients: str, options: Sequence[str] = ()) -> Iterator[LocalCluster]:
+def running_tls_cluster(
+    folder: Path, made: Certificates, *, clients: str, options: Sequence[str] = ()
+) -> Iterator[LocalCluster]:
     """A cluster that speaks TLS only, also among its nodes; the first of them has a replica."""
     mutual = ("--tls-cluster", "yes", "--tls-replication", "yes", "--tls-auth-clients", clients)
     asking = {"ssl": True, "ssl_ca_certs": made.ca, "ssl_certfile": made.client, "ssl_keyfile": made.client_key}

@@ -49,7 +49,9 @@ class TypeProbe:
     def call(self, database: Database, call: ScriptCall) -> Reply:
         """Execute a call part by part, as the combined script does, and probe the script among them."""
         parts = [call._replace(extensions=()), *call.extensions]
-        replies = [self._probe(database, each) if each.script.name == self.name else ask(database, each) for each in parts]
+        replies = [
+            self._probe(database, each) if each.script.name == self.name else ask(database, each) for each in parts
+        ]
         return replies[0]._replace(extensions=tuple(replies[1:]))
 
     def call_all(self, database: Database, calls: Sequence[ScriptCall]) -> list[Reply | JobistemerError]:
@@ -72,12 +74,16 @@ class TypeProbe:
         for key in keys_of(call):
             by_kind.setdefault(kind_of(key), []).append(key)
         # Of many keys of a kind the first and the last, so that others were written before it.
-        keys = [key for found in by_kind.values() for key in dict.fromkeys((found[0], found[1 % len(found)], found[-1]))]
+        keys = [
+            key for found in by_kind.values() for key in dict.fromkeys((found[0], found[1 % len(found)], found[-1]))
+        ]
         way = (reply.word, frozenset(map(kind_of, after.changed_since(before))))
         if way not in self._seen:
             self._seen.add(way)
             # What the probe does must wake nobody up.
-            silent = call._replace(keys=tuple(f"{each}:probe" if kind_of(each) == "wake" else each for each in keys_of(call)))
+            silent = call._replace(
+                keys=tuple(f"{each}:probe" if kind_of(each) == "wake" else each for each in keys_of(call))
+            )
             for key in keys:
                 restore(database, before)
                 check_refusal(database, silent, key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
@@ -13,9 +13,9 @@ _SEPARATOR: Final = re.compile(r"[-_.:/ ]")
 
 
 class NameGroups(NamedTuple):
-    """Names by their beginning. groups: how many names begin so, by the beginning; alone: all others, sorted."""
+    """Names by their beginning. groups: the names that begin so, by the beginning; alone: all others, sorted."""
 
-    groups: dict[str, int]
+    groups: dict[str, list[str]]
     alone: list[str]
 
 
@@ -25,15 +25,16 @@ def group_names(names: Collection[str], inside: str = "") -> NameGroups:
     A group that would have all names in it is opened: its parts are the groups.
     """
     within = [name for name in names if name.startswith(inside)]
-    starts = {name: _find_start(name, inside) for name in within}
-    counts = Counter(starts.values())
-    del counts[""]
-    groups = {start: count for start, count in counts.items() if count >= SMALLEST}
-    if len(groups) == 1 and len(within) == sum(groups.values()):
+    members: dict[str, list[str]] = defaultdict(list)
+    for name in within:
+        members[_find_start(name, inside)].append(name)
+    groups = {start: own for start, own in sorted(members.items()) if start and len(own) >= SMALLEST}
+    alone = sorted(name for start, own in members.items() if start not in groups for name in own)
+    if len(groups) == 1 and not alone:
         opened = group_names(within, next(iter(groups)))
         # Names that differ in their last part are the group itself.
         return opened if opened.groups else NameGroups(groups, [])
-    return NameGroups(dict(sorted(groups.items())), sorted(name for name in within if starts[name] not in groups))
+    return NameGroups(groups, alone)
 
 
 def _find_start(name: str, inside: str) -> str:

@@ -112,9 +112,9 @@ def group_jobs(found: list[JobState], chosen: JobFilter, now_ms: int) -> list[Jo
     # Inside of a group that is its only part there is nothing more to group.
     if chosen.group in groups.groups:
         return list(found)
-    inner = {start: [job for job in found if job.name.startswith(start)] for start in groups.groups}
     rows: dict[str, JobState | GroupRow] = {name: by_name[name] for name in groups.alone}
-    rows |= {start: GroupRow(start, len(own), _count_by_state(own, now_ms)) for start, own in inner.items()}
+    for start, own in groups.groups.items():
+        rows[start] = GroupRow(start, len(own), _count_by_state((by_name[name] for name in own), now_ms))
     return [rows[name] for name in sorted(rows)]
 
 

@@ -96,7 +96,10 @@ def test_a_full_server_is_a_fault(server, client, app):
     ("fields", "why"),
     [
         ({"state": "succeeded"}, "it is succeeded, and has no expiry"),
-        ({"state": "pending", "entry": "5-1", "place": "default:5"}, "it is pending, but not on the stream of default:5"),
+        (
+            {"state": "pending", "entry": "5-1", "place": "default:5"},
+            "it is pending, but not on the stream of default:5",
+        ),
         ({"state": "pending", "occurrence": "occ_1"}, "its occurrence is gone, and it has no expiry"),
     ],
 )
@@ -219,7 +222,9 @@ def test_a_clock_that_is_off_is_a_warning(server, client, monkeypatch):
 
 def test_an_operator_may_run_it_and_who_may_not_is_told(server, client):
     assert doctor(create_user(client, server, "test", "operator")) == []
-    refused = CliRunner().invoke(main, ["doctor", "--url", create_user(client, server, "test", "viewer"), "--namespace", "test"])
+    refused = CliRunner().invoke(
+        main, ["doctor", "--url", create_user(client, server, "test", "viewer"), "--namespace", "test"]
+    )
     assert refused.exit_code == 1
     assert "lacks a permission" in refused.stdout
     assert "s3cret" not in refused.output

@@ -78,19 +78,25 @@ def wrong(found: list[dict[str, str]]) -> list[tuple[str, str, str, str]]:
 def test_of_each_node_everything_is_told_and_of_each_shard_where_it_is(cluster, app):
     found = doctor(cluster.url)
     assert wrong(found) == []
-    of_node = {name_of(node): {each["check"] for each in found if each["node"] == name_of(node)} for node in cluster.nodes}
+    of_node = {
+        name_of(node): {each["check"] for each in found if each["node"] == name_of(node)} for node in cluster.nodes
+    }
     first, second, third = (name_of(node) for node in cluster.masters)
     assert all(checks >= SERVER_CHECKS for checks in of_node.values())
     assert all("cluster" in of_node[primary] for primary in (first, second, third))
     # The replica's own role is not held against it, and those without one are named.
-    assert ("role", "replica, in step") in {(e["check"], e["value"]) for e in found if e["node"] == name_of(cluster.replicas[0])}
+    assert ("role", "replica, in step") in {
+        (e["check"], e["value"]) for e in found if e["node"] == name_of(cluster.replicas[0])
+    }
     lonely = [each["node"] for each in found if (each["check"], each["level"]) == ("replicas", "warning")]
     assert sorted(lonely) == sorted([second, third])
     spread = {each["node"]: each["value"] for each in found if each["check"] == "shards"}
     numbers = {name_of(node): cluster.shards_of(node, "test", SHARDS) for node in cluster.masters}
     assert spread == {node: f"{len(own)} of {SHARDS}: {', '.join(map(str, own))}" for node, own in numbers.items()}
     places = {each["value"].partition(": ")[0]: each["node"] for each in found if each["check"] == "entries"}
-    assert places == {Keys("test", n).tag: name_of(cluster.owner(hash_slot(Keys("test", n).tag))) for n in range(SHARDS)}
+    assert places == {
+        Keys("test", n).tag: name_of(cluster.owner(hash_slot(Keys("test", n).tag))) for n in range(SHARDS)
+    }
 
 
 @pytest.mark.parametrize("which", ["third primary", "replica"])
@@ -113,7 +119,14 @@ def test_stuck_entries_and_orphaned_keys_are_found_on_whatever_node_they_are(clu
         number = cluster.shards_of(node, "test", SHARDS)[0]
         shard = app.namespace.shards[number]
         shard.ask("HSET", shard.keys.worker("bob"), "x", "y")
-        expected.add((name_of(node), "keys", "fault", f"{shard.keys.tag}:worker:bob: no such worker is listed, and it has no expiry"))
+        expected.add(
+            (
+                name_of(node),
+                "keys",
+                "fault",
+                f"{shard.keys.tag}:worker:bob: no such worker is listed, and it has no expiry",
+            )
+        )
         while not shard.ask("EXISTS", shard.keys.stream("default:5")):
             app.enqueue("work", {})
         StepWorker(shard, app, "carl").fetch()
@@ -121,7 +134,10 @@ def test_stuck_entries_and_orphaned_keys_are_found_on_whatever_node_they_are(clu
     assert {each for each in found if each[1] == "keys"} == expected
     stuck = [each for each in found if each[1] == "entries"]
     assert {each[0] for each in stuck} == {name_of(node) for node in cluster.masters}
-    assert all("of queue default is with worker carl, which has been silent for more than a minute" in each[3] for each in stuck)
+    assert all(
+        "of queue default is with worker carl, which has been silent for more than a minute" in each[3]
+        for each in stuck
+    )
 
 
 def test_a_slot_that_was_left_half_way_is_a_warning(cluster, app):
@@ -173,7 +189,9 @@ def test_a_lost_node_is_named_with_what_waits_for_it_and_the_rest_is_looked_at_a
     # Then it is told by who asks and by the others, and its shards are named
     faults = [each for each in wrong(found) if each[2] == "fault"]
     of_lost = [each for each in faults if each[0] == name_of(lost)]
-    assert {(each[1], each[3].partition(":")[0]) for each in of_lost if each[1] == "node"} == {("node", "it does not answer")}
+    assert {(each[1], each[3].partition(":")[0]) for each in of_lost if each[1] == "node"} == {
+        ("node", "it does not answer")
+    }
     assert any(each[1] == "cluster" and each[3].endswith("cannot reach it") for each in of_lost)
     assert {each[3].partition(" ")[0] for each in of_lost if each[1] == "shards"} == waiting
     # And everything else was looked at
@@ -190,10 +208,14 @@ def test_without_the_node_of_the_settings_the_nodes_are_looked_at_and_that_is_sa
     finally:
         restarted(cluster, home)
     assert [each[:3] for each in wrong(found) if each[1] == "shards"] == [("", "shards", "fault")]
-    assert {each["node"] for each in found if each["check"] == "eviction"} == {name_of(n) for n in cluster.nodes if n is not home}
+    assert {each["node"] for each in found if each["check"] == "eviction"} == {
+        name_of(n) for n in cluster.nodes if n is not home
+    }
 
 
 def test_a_cluster_of_which_no_node_answers_is_one_line():
-    result = CliRunner().invoke(main, ["doctor", "--url", f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{free_port()}"])
+    result = CliRunner().invoke(
+        main, ["doctor", "--url", f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{free_port()}"]
+    )
     assert result.exit_code == 1
     assert "no Redis or Valkey server answers at redis+cluster://" in result.stderr

@@ -34,7 +34,9 @@ def app(server_url, caplog):
             raise OSError("auth failed: password=hunter2 host=db")
         except OSError as error:
             ctx.logger.exception("again")
-            raise ConnectionError("redis://ann:hunter2@host:6379 said no, Authorization: Bearer hunter2hunter2") from error
+            raise ConnectionError(
+                "redis://ann:hunter2@host:6379 said no, Authorization: Bearer hunter2hunter2"
+            ) from error
 
     return app
 
@@ -114,7 +116,9 @@ def test_an_error_repeats_no_secret_of_its_command_line(arguments):
 
 @pytest.mark.parametrize("command", [worker_command, ticker_command])
 @pytest.mark.parametrize(
-    "arguments", [("redis://ann:hunter2@h", "x"), ("--password=hunter2",), ("--url", "redis://ann:hunter2@h:x")], ids=" ".join
+    "arguments",
+    [("redis://ann:hunter2@h", "x"), ("--password=hunter2",), ("--url", "redis://ann:hunter2@h:x")],
+    ids=" ".join,
 )
 def test_processes_repeat_no_secret_either(command, arguments):
     result = CliRunner().invoke(command, list(arguments))

@@ -91,9 +91,16 @@ def test_events_of_a_run_are_its_lines_its_progress_and_its_end(app):
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert (answer.headers["cache-control"], answer.headers["x-accel-buffering"]) == ("no-store", "no")
     events = read_events(answer.text)
-    assert [data["text"] for _, event, data in events if event == "log"] == [f"line {n}\nof <b>\u2028two</b>" for n in range(2)]
+    assert [data["text"] for _, event, data in events if event == "log"] == [
+        f"line {n}\nof <b>\u2028two</b>" for n in range(2)
+    ]
     assert [place for place, event, _ in events if event == "log"] == ["0.0", "0.1"]
-    assert [data for _, event, data in events if event == "progress"][-1] == {"attempt": 0, "done": 2, "total": 2, "note": "rows"}
+    assert [data for _, event, data in events if event == "progress"][-1] == {
+        "attempt": 0,
+        "done": 2,
+        "total": 2,
+        "note": "rows",
+    }
     assert events[-1] == ("end", "end", {"state": "succeeded", "error": ""})
 
 
@@ -103,7 +110,10 @@ def test_a_browser_that_connects_again_gets_no_line_twice_and_after_the_end_it_i
         first = read_events(client.get(f"/runs/{run}").text)
         again = read_events(client.get(f"/runs/{run}", headers={"last-event-id": "0.1"}).text)
         assert client.get(f"/runs/{run}", headers={"last-event-id": "end"}).status_code == 204
-        odd = [read_events(client.get(f"/runs/{run}", headers={"last-event-id": each}).text) for each in ("x", "0.", "9" * 50 + ".1")]
+        odd = [
+            read_events(client.get(f"/runs/{run}", headers={"last-event-id": each}).text)
+            for each in ("x", "0.", "9" * 50 + ".1")
+        ]
     lines = [[place for place, event, _ in each if event == "log"] for each in (again, first, *odd)]
     assert lines == [["0.2", "0.3"], *[["0.0", "0.1", "0.2", "0.3"]] * 4]
     state, error = again[-1][2]["state"], again[-1][2]["error"]
@@ -201,7 +211,10 @@ def test_a_lifespan_of_the_application_is_around_that_of_jobistemer_and_keeps_it
     async def look(request):
         return RedirectResponse(f"/{request.state.database}/{get_jobistemer(request) is app}")
 
-    web = Starlette(routes=[Mount("/inner", Starlette(routes=[Route("/", look)]))], lifespan=jobistemer_lifespan(app, worker=1, around=own))
+    web = Starlette(
+        routes=[Mount("/inner", Starlette(routes=[Route("/", look)]))],
+        lifespan=jobistemer_lifespan(app, worker=1, around=own),
+    )
     with TestClient(web, follow_redirects=False) as client:
         assert client.get("/inner/").headers["location"] == "/db/True"
     assert seen == ["begins", "ends after the workers: True"]

@@ -111,7 +111,9 @@ def test_occurrences_are_counted_by_the_ticker_that_claimed_them_and_by_the_stat
     app.job("* * * * *", name="careful", overlap="skip")(lambda: None)
     app.deploy()
     both = [TickerMetrics(), TickerMetrics()]
-    tickers = [ShardTicker(database, TICKER_SETTINGS, str(at), metrics=each.add_shard()) for at, each in enumerate(both)]
+    tickers = [
+        ShardTicker(database, TICKER_SETTINGS, str(at), metrics=each.add_shard()) for at, each in enumerate(both)
+    ]
     for _ in range(2):
         clock.advance(60)
         for each in tickers:
@@ -182,7 +184,9 @@ def test_who_asks_again_at_once_is_told_the_same_without_asking_the_server(app, 
 def test_a_spread_becomes_a_histogram_with_buckets_that_add_up():
     spread = Histogram()
     spread.add(0.001, 0.002, 7.0, 1e9)
-    (found,) = Collector([lambda: [Measure("histogram", "took_seconds", "How long.", ("task",), [(("t",), spread)])]]).collect()
+    (found,) = Collector(
+        [lambda: [Measure("histogram", "took_seconds", "How long.", ("task",), [(("t",), spread)])]]
+    ).collect()
     values = {sample.labels.get("le", sample.name.rpartition("_")[2]): sample.value for sample in found.samples}
     assert (values["0.001"], values["0.0025"], values["5.0"], values["10.0"], values["+Inf"]) == (1, 2, 2, 3, 4)
     assert (values["count"], values["sum"]) == (4, spread.total_s)
@@ -242,7 +246,12 @@ def test_what_processes_answer_together_is_what_really_ran(tmp_path: Path):
     (tmp_path / "measured.py").write_text(APP)
     with running(VALKEY, tmp_path) as url:
         arguments = ("measured:app", "--processes", "2", "-c", "1", "--metrics", "cluster", "--health-port", "0")
-        with Process(*arguments, folder=tmp_path, environment={"JOBISTEMER_URL": url}, command=("-m", "jobistemer.cli.commands.worker")) as process:
+        with Process(
+            *arguments,
+            folder=tmp_path,
+            environment={"JOBISTEMER_URL": url},
+            command=("-m", "jobistemer.cli.commands.worker"),
+        ) as process:
             port = int(process.says(r"health endpoint: http://127\.0\.0\.1:(\d+)")[1])
             for _ in range(2):
                 process.says("started: 1 slots")
@@ -251,8 +260,12 @@ def test_what_processes_answer_together_is_what_really_ran(tmp_path: Path):
             runs += [app.enqueue("broken", max_retries=0) for _ in range(3)]
             wait_until(lambda: {run.state() for run in runs} == {"succeeded", "dead"}, "all have ended")
             # They are counted a moment after they are on record.
-            wait_until(lambda: samples(port)["jobistemer_runs_total", "succeeded", "default", "sells"] == 20, "it is counted")
-            wait_until(lambda: samples(port)["jobistemer_runs_total", "dead", "default", "broken"] == 3, "it is counted")
+            wait_until(
+                lambda: samples(port)["jobistemer_runs_total", "succeeded", "default", "sells"] == 20, "it is counted"
+            )
+            wait_until(
+                lambda: samples(port)["jobistemer_runs_total", "dead", "default", "broken"] == 3, "it is counted"
+            )
             found = samples(port)
             process.send(signal.SIGTERM)
             assert process.ends() == 0

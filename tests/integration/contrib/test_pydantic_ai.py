@@ -40,7 +40,9 @@ def agent(ledger):
         returned = [part.content for each in messages for part in each.parts if isinstance(part, ToolReturnPart)]
         if len(returned) < 2:
             name = ("search", "charge")[len(returned)]
-            return ModelResponse(parts=[ToolCallPart(name, {"number": len(returned)}, tool_call_id=f"call-{len(returned)}")])
+            return ModelResponse(
+                parts=[ToolCallPart(name, {"number": len(returned)}, tool_call_id=f"call-{len(returned)}")]
+            )
         return ModelResponse(parts=[TextPart(" and ".join(map(str, returned)))])
 
     found = Agent(FunctionModel(answer), name="shop", capabilities=[JobistemerDurability()])
@@ -76,7 +78,9 @@ def test_an_agent_that_dies_between_two_tool_calls_repeats_neither_the_first_nor
 
 @pytest.mark.process
 @pytest.mark.slow
-def test_an_agent_whose_worker_is_killed_between_two_tool_calls_goes_on_without_repeating_the_first(tmp_path, monkeypatch):
+def test_an_agent_whose_worker_is_killed_between_two_tool_calls_goes_on_without_repeating_the_first(
+    tmp_path, monkeypatch
+):
     """I4, I5: the kill falls into the second model request, the only call that is made again."""
     ledger = tmp_path / "ledger"
     monkeypatch.setenv("AGENT_LEDGER", str(ledger))

@@ -60,7 +60,10 @@ def identity(span: ReadableSpan) -> tuple[int, int]:
 
 
 def sent_messages(app) -> list[Message]:
-    return [decode_message(fields[b"m"]) for _, fields in shard_of(app).client.xrange(shard_of(app).keys.stream("default:5"))]
+    return [
+        decode_message(fields[b"m"])
+        for _, fields in shard_of(app).client.xrange(shard_of(app).keys.stream("default:5"))
+    ]
 
 
 @pytest.mark.parametrize("colour", ["thread", "coroutine"])

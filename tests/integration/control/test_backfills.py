@@ -62,9 +62,7 @@ def run(control, backfill, app, database, clock, steps=60):
     raise AssertionError(f"it has not ended: {control.find(backfill)}")
 
 
-@pytest.mark.parametrize(
-    ("order", "expected"), [("forward", [-5, -4, -3, -2]), ("backward", [-2, -3, -4, -5])]
-)
+@pytest.mark.parametrize(("order", "expected"), [("forward", [-5, -4, -3, -2]), ("backward", [-2, -3, -4, -5])])
 def test_a_range_is_run_in_its_order_one_at_a_time(app, control, database, clock, order, expected):
     app.control.register(report())
     asked = control.ask("report", at(-5), at(-2), order=order)

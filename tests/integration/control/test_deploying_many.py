@@ -23,7 +23,9 @@ def build(count, schedule=MINUTE):
 
 def deploy(app, declared, owner=OWNER):
     plan = plan_deploy(app.namespace, declared, owner)
-    return Counter(each.step.value for each in plan.jobs), [each.word for each in apply_deploy(app.control, plan, declared)]
+    return Counter(each.step.value for each in plan.jobs), [
+        each.word for each in apply_deploy(app.control, plan, declared)
+    ]
 
 
 def test_of_many_jobs_one_that_changed_is_found_and_the_others_stay(app):
@@ -103,7 +105,10 @@ def test_a_job_whose_record_is_broken_is_replaced_and_named_in_the_plan(app):
     shard.ask("DEL", shard.keys.job(declared[2].id))
     shard.ask("SET", shard.keys.job(declared[2].id), "odd")
     plan = plan_deploy(app.namespace, declared, OWNER)
-    assert [(each.job, bool(each.unreadable)) for each in plan.with_step(DeployStep.ADD)] == [("job-1", True), ("job-2", True)]
+    assert [(each.job, bool(each.unreadable)) for each in plan.with_step(DeployStep.ADD)] == [
+        ("job-1", True),
+        ("job-2", True),
+    ]
     apply_deploy(app.control, plan, declared)
     assert [app.control.find(each.name).job for each in declared] == declared
 

@@ -26,7 +26,9 @@ def ids(app: Jobistemer) -> dict[str, str]:
     """Fail an occurrence of `hostile` and a call, and leave another call waiting. Returns their ids."""
     declare_shop(app).deploy()
     hostile, _ = app.control.trigger("hostile")
-    finish(shard_of(app), build_ended(fetch_one(shard_of(app)), "failed", error=HOSTILE), app.control.find("hostile").job)
+    finish(
+        shard_of(app), build_ended(fetch_one(shard_of(app)), "failed", error=HOSTILE), app.control.find("hostile").job
+    )
     dead = app.enqueue("send_email", {"to": HOSTILE}).id
     finish(shard_of(app), build_ended(fetch_one(shard_of(app)), "failed", error=HOSTILE))
     return {"hostile": hostile, "dead": dead, "waiting": app.enqueue("send_email", {"to": "bob"}, queue="slow").id}

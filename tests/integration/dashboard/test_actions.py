@@ -81,7 +81,9 @@ def test_dead_letters_are_replayed_and_purged_one_or_several_at_a_time(visitor, 
     assert len(letters) == 2
     assert f"replays {ids['dead']}" in visitor.press("replay-dead", ids["dead"])
     left = [each for each in letters if each != ids["dead"]]
-    assert "1 replayed; 1 refused, the first: run run_1 is no dead letter" in visitor.press("replay-dead", left[0], "run_1")
+    assert "1 replayed; 1 refused, the first: run run_1 is no dead letter" in visitor.press(
+        "replay-dead", left[0], "run_1"
+    )
     assert app.dead.page() == []
     app.enqueue("send_email", {"to": "x"})
     finish(shard_of(app), build_ended(fetch_one(shard_of(app)), "failed", error="no"))
@@ -134,7 +136,13 @@ def test_what_destroys_is_asked_before_and_not_done_until_it_is_confirmed(visito
     record_beat(shard_of(app), "alice")
     live, _ = app.control.trigger("hostile")
     aside = put_aside(app)
-    targets = {"cancel-occurrence": live, "cancel-run": ids["waiting"], "purge-dead": ids["dead"], "purge-quarantined": aside, "pause-job": "hostile"}
+    targets = {
+        "cancel-occurrence": live,
+        "cancel-run": ids["waiting"],
+        "purge-dead": ids["dead"],
+        "purge-quarantined": aside,
+        "pause-job": "hostile",
+    }
     target = targets.get(action, "alice")
     before = visitor.look("/dead") if action == "purge-dead" else visitor.look("/runs")
     answer = visitor.send(action, target, back="/dead")
@@ -152,9 +160,19 @@ def test_what_destroys_is_asked_before_and_not_done_until_it_is_confirmed(visito
 def test_a_read_only_dashboard_refuses_every_action_and_shows_none(app, ids, action):
     visitor = DashboardClient(app.namespace, read_only=True)
     assert visitor.send(action, "hostile", confirmed="yes").status_code == 403
-    for path in ("/", "/jobs", "/jobs/hostile", f"/occurrences/{ids['hostile']}", f"/runs/{ids['dead']}", "/dead", "/queues"):
+    for path in (
+        "/",
+        "/jobs",
+        "/jobs/hostile",
+        f"/occurrences/{ids['hostile']}",
+        f"/runs/{ids['dead']}",
+        "/dead",
+        "/queues",
+    ):
         page = HtmlPage(visitor.look(path))
-        assert [each for each in page.named("form") if "/actions/" in str(each["action"]) and page.named("button") == []] == []
+        assert [
+            each for each in page.named("form") if "/actions/" in str(each["action"]) and page.named("button") == []
+        ] == []
         assert [each.get("id") for each in page.named("button")] == ["zone", "live"], path
         assert "read-only" in page.text
 
@@ -180,7 +198,9 @@ def test_a_form_without_the_csrf_token_of_this_browser_is_refused(visitor, app, 
         assert visitor.send("pause-job", "hostile", csrf=token).status_code == 403
     token = visitor.csrf_token()
     visitor.client.cookies.clear()
-    answer = visitor.client.post("/actions/pause-job", data={"target": "hostile", "csrf": token}, headers={"origin": AT})
+    answer = visitor.client.post(
+        "/actions/pause-job", data={"target": "hostile", "csrf": token}, headers={"origin": AT}
+    )
     assert answer.status_code == 403
     assert not app.control.is_paused("hostile")
 
@@ -189,7 +209,9 @@ def test_a_page_cannot_be_asked_to_act(visitor, ids):
     visitor.look("/actions/pause-job?target=hostile", 405)
 
 
-@pytest.mark.parametrize("back", ["http://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nb"])
+@pytest.mark.parametrize(
+    "back", ["http://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nb"]
+)
 def test_an_action_leads_back_to_this_dashboard_and_nowhere_else(visitor, ids, back):
     assert visitor.send("pause-queue", "mail", back=back).headers["location"] == "/"
 

@@ -81,14 +81,28 @@ def test_workers_and_tickers_are_shown_as_their_last_beat_described_them(visitor
 
 
 def test_what_is_not_on_record_is_not_found(visitor, ids):
-    for path in ("/jobs/none", "/occurrences/occ_1", "/runs/run_1", "/nowhere", "/jobs/%2e%2e%2fetc", "/static/none.css"):
+    for path in (
+        "/jobs/none",
+        "/occurrences/occ_1",
+        "/runs/run_1",
+        "/nowhere",
+        "/jobs/%2e%2e%2fetc",
+        "/static/none.css",
+    ):
         visitor.look(path, 404)
     assert "no job &#39;none&#39; is registered" in visitor.look("/jobs/none", 404)
 
 
 @pytest.mark.parametrize(
     ("asked", "place"),
-    [("run_1", "/runs/run_1"), ("occ_1", "/occurrences/occ_1"), ("hostile", "/jobs/hostile"), ("HOSTILE", "/jobs/hostile"), ("warehouse/etl", "/jobs/warehouse%2Fetl"), ("", "/jobs")],
+    [
+        ("run_1", "/runs/run_1"),
+        ("occ_1", "/occurrences/occ_1"),
+        ("hostile", "/jobs/hostile"),
+        ("HOSTILE", "/jobs/hostile"),
+        ("warehouse/etl", "/jobs/warehouse%2Fetl"),
+        ("", "/jobs"),
+    ],
 )
 def test_an_id_or_a_name_leads_to_its_page(visitor, ids, asked, place):
     answer = visitor.client.get("/find", params={"q": asked})
@@ -99,7 +113,9 @@ def test_a_page_costs_the_same_number_of_commands_however_long_the_history(visit
     asked = []
     database = shard_of(app)
     original = type(database).ask_all
-    monkeypatch.setattr(type(database), "ask_all", lambda self, commands: asked.extend(commands) or original(self, commands))
+    monkeypatch.setattr(
+        type(database), "ask_all", lambda self, commands: asked.extend(commands) or original(self, commands)
+    )
     visitor.look("/jobs/hostile")
     short = len(asked)
     for instant in range(200):
@@ -141,7 +157,11 @@ def test_the_overview_looks_at_all_jobs(app, monkeypatch):
     app.job("0 0 2 1 *", name="month-end")(lambda: None)
     app.deploy()
     app.control.trigger("nightly-billing")
-    finish(shard_of(app), build_ended(fetch_one(shard_of(app)), "failed", error="no"), app.control.find("nightly-billing").job)
+    finish(
+        shard_of(app),
+        build_ended(fetch_one(shard_of(app)), "failed", error="no"),
+        app.control.find("nightly-billing").job,
+    )
     app.control.pause("month-end")
 
     # Then both are named, also by later looks, which read a part of the jobs
@@ -164,7 +184,6 @@ def test_runs_that_wait_for_a_limit_are_counted_and_listed(visitor, app):
     page = visitor.look("/runs?queue=default")
     assert re.search(r"task/report\s+1 of 1", HtmlPage(page).text)
     assert len([run for run in runs if f'href="/runs/{run}"' in page]) == 3
-
 
 
 def test_runs_that_have_ended_are_listed_by_state_queue_and_task_page_by_page(visitor, app, ids, monkeypatch):
@@ -259,7 +278,9 @@ def test_a_file_that_a_browser_has_is_not_sent_again(visitor):
     assert (again.status_code, again.content) == (304, b"")
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs", "/jobs/hostile", "/runs", "/runs/ended", "/queues", "/dead", "/workers", "/changes"])
+@pytest.mark.parametrize(
+    "path", ["/", "/jobs", "/jobs/hostile", "/runs", "/runs/ended", "/queues", "/dead", "/workers", "/changes"]
+)
 def test_every_table_has_a_caption_and_its_headings_name_columns(visitor, ids, path):
     page = visitor.look(path)
     tables = re.findall(r"<table.*?</table>", page, re.DOTALL)
@@ -371,11 +392,15 @@ def test_what_was_not_looked_at_makes_the_number_a_lower_bound(visitor, app, let
 
 
 @pytest.mark.parametrize("path", ["/dead", "/dead?q=customer", "/dead?task=sends&since=24h", "/find?q=nd"])
-def test_of_the_dead_letters_only_those_that_are_shown_are_read_with_their_payloads(visitor, app, letters, monkeypatch, path):
+def test_of_the_dead_letters_only_those_that_are_shown_are_read_with_their_payloads(
+    visitor, app, letters, monkeypatch, path
+):
     monkeypatch.setattr("jobistemer.web.pages.lists.DEAD_LETTERS_PER_PAGE", 1)
     database, asked = shard_of(app), []
     original = type(database).read_all
-    monkeypatch.setattr(type(database), "read_all", lambda self, commands: asked.extend(commands) or original(self, commands))
+    monkeypatch.setattr(
+        type(database), "read_all", lambda self, commands: asked.extend(commands) or original(self, commands)
+    )
     page = visitor.look(path)
     of_runs = [each for each in asked if each[1] in {database.keys.run(run) for run in letters}]
     whole = {each[1] for each in of_runs if each[0] == "HGETALL" or "message" in each}
@@ -450,7 +475,10 @@ def test_every_list_says_how_many_there_are_in_all(visitor, app, ids, monkeypatc
     app.control.resume("hostile")
     for _ in range(3):
         app.enqueue("send_email", {"to": "x"}, queue="slow", delay=3600)
-    words = {path: " ".join(HtmlPage(visitor.look(path)).text.split()) for path in ("/runs", "/queues", "/changes", "/jobs/hostile")}
+    words = {
+        path: " ".join(HtmlPage(visitor.look(path)).text.split())
+        for path in ("/runs", "/queues", "/changes", "/jobs/hostile")
+    }
     assert re.search(r"choose a queue to page through all; \d+ in all", words["/runs"])
     assert re.search(r"Delayed \d+, the next 1; all: jobistemer run list --state delayed", words["/runs"])
     assert "≥ 1" in words["/queues"]

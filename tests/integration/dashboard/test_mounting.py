@@ -22,12 +22,24 @@ def browse(application):
 @pytest.fixture
 def mounted(app, ids):
     """A dashboard at /admin/jobs of an application, and one by a proxy at the same path."""
-    inside = Starlette(routes=[Route("/", lambda _: PlainTextResponse("mine")), Mount("/admin/jobs", dashboard(app, by="ana"))])
+    inside = Starlette(
+        routes=[Route("/", lambda _: PlainTextResponse("mine")), Mount("/admin/jobs", dashboard(app, by="ana"))]
+    )
     return [browse(inside), DashboardClient(app.namespace, root_path="/admin/jobs").client]
 
 
 def test_every_address_on_its_pages_is_under_its_path(mounted, ids):
-    pages = ("/", "/jobs", "/jobs/hostile", f"/occurrences/{ids['hostile']}", f"/runs/{ids['dead']}", "/runs", "/queues", "/dead", "/workers")
+    pages = (
+        "/",
+        "/jobs",
+        "/jobs/hostile",
+        f"/occurrences/{ids['hostile']}",
+        f"/runs/{ids['dead']}",
+        "/runs",
+        "/queues",
+        "/dead",
+        "/workers",
+    )
     for client in mounted:
         for path in pages:
             answer = client.get(f"/admin/jobs{path}")
@@ -48,7 +60,9 @@ def test_an_action_leads_back_under_its_path(mounted, app):
         answer = client.post("/admin/jobs/actions/pause-job", data=form, headers={"origin": AT})
         assert (answer.status_code, answer.headers["location"]) == (303, "/admin/jobs/jobs/hostile")
         assert "hostile is paused" in client.get("/admin/jobs/jobs/hostile").text
-        answer = client.post("/admin/jobs/actions/resume-job", data={**form, "back": "/elsewhere"}, headers={"origin": AT})
+        answer = client.post(
+            "/admin/jobs/actions/resume-job", data={**form, "back": "/elsewhere"}, headers={"origin": AT}
+        )
         assert answer.headers["location"] == "/admin/jobs/"
 
 
@@ -60,7 +74,9 @@ def test_what_is_sought_is_found_under_its_path(mounted):
 def test_the_page_that_one_looks_at_is_marked(mounted):
     for client in mounted:
         found = HtmlPage(client.get("/admin/jobs/queues").text)
-        assert [each["href"] for each in found.named("a") if each.get("aria-current") == "page"] == ["/admin/jobs/queues"]
+        assert [each["href"] for each in found.named("a") if each.get("aria-current") == "page"] == [
+            "/admin/jobs/queues"
+        ]
 
 
 def test_behind_a_proxy_nothing_is_outside_of_its_path(mounted):
@@ -102,11 +118,18 @@ def test_wrong_settings_are_refused_where_it_is_made(app):
 
 def test_the_user_whom_a_proxy_names_is_on_record(app, ids):
     visitor = DashboardClient(app.namespace, user_header="X-Forwarded-User")
-    assert visitor.send("pause-job", "hostile", confirmed="yes", headers={"origin": AT, "x-forwarded-user": "ben@shop"}).status_code == 303
+    assert (
+        visitor.send(
+            "pause-job", "hostile", confirmed="yes", headers={"origin": AT, "x-forwarded-user": "ben@shop"}
+        ).status_code
+        == 303
+    )
     assert app.control.log("hostile")[0].by == "ben@shop"
     for headers in ({"origin": AT}, {"origin": AT, "x-forwarded-user": " "}):
         answer = visitor.send("resume-job", "hostile", headers=headers)
         assert answer.status_code == 403
         assert "X-Forwarded-User" in answer.text
-    assert visitor.send("resume-job", "hostile", headers={"origin": AT, "x-forwarded-user": "b" * 101}).status_code == 400
+    assert (
+        visitor.send("resume-job", "hostile", headers={"origin": AT, "x-forwarded-user": "b" * 101}).status_code == 400
+    )
     assert app.control.is_paused("hostile")

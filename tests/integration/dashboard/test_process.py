@@ -22,8 +22,12 @@ from tests.support.processes import Process
 @pytest.mark.process
 def test_it_serves_also_while_the_server_is_away_and_ends_in_order(tmp_path):
     url = f"redis://ann:s3cret@127.0.0.1:{free_port()}/0"
-    with Process("dashboard", "--port", "0", "--read-only", folder=tmp_path, environment={"JOBISTEMER_URL": url}) as process:
-        address = process.says(r"dashboard of jobistemer at redis://ann:\*\*\*@\S+: read-only, (http://127\.0\.0\.1:\d+/)")[1]
+    with Process(
+        "dashboard", "--port", "0", "--read-only", folder=tmp_path, environment={"JOBISTEMER_URL": url}
+    ) as process:
+        address = process.says(
+            r"dashboard of jobistemer at redis://ann:\*\*\*@\S+: read-only, (http://127\.0\.0\.1:\d+/)"
+        )[1]
         with pytest.raises(HTTPError) as answer:
             urlopen(address)
         assert answer.value.code == 503
@@ -57,13 +61,19 @@ def test_it_does_not_listen_for_others_unless_it_is_told_how_to_know_them(run):
 def test_a_port_that_is_taken_is_named(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        with Process("dashboard", "--port", port, folder=tmp_path, environment={"JOBISTEMER_URL": "fake://x"}) as process:
+        with Process(
+            "dashboard", "--port", port, folder=tmp_path, environment={"JOBISTEMER_URL": "fake://x"}
+        ) as process:
             assert process.ends() == 1
     assert f"Error: the dashboard cannot listen on 127.0.0.1 port {port}: Address already in use" in process.text
 
 
-@pytest.mark.parametrize("module", ["jobistemer", "jobistemer.cli", "jobistemer.cli.commands.dashboard", "jobistemer.cli.commands.dev"])
+@pytest.mark.parametrize(
+    "module", ["jobistemer", "jobistemer.cli", "jobistemer.cli.commands.dashboard", "jobistemer.cli.commands.dev"]
+)
 def test_nobody_pays_for_the_dashboard_who_does_not_serve_it(module):
     code = f"import sys, {module}; print(sorted({{'starlette', 'uvicorn', 'jinja2', 'itsdangerous', 'anyio'}} & set(sys.modules)))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ))
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
     assert told.stdout == "[]\n"

@@ -56,8 +56,15 @@ def test_a_question_is_shown_with_the_fields_of_its_type_and_answered(app, askin
     drain_queues(app)
     assert asking.result() == "True fine"
     change = ChangeList(app.namespace).list()[0]
-    assert (change.by, change.what, change.target, change.note) == ("ops", "answer run", asking.id, "Close the account of <b>acme</b>?")
-    assert re.search(r"approved.*?by ops, taken by a wait", HtmlPage(visitor.look(f"/runs/{asking.id}")).text, re.DOTALL)
+    assert (change.by, change.what, change.target, change.note) == (
+        "ops",
+        "answer run",
+        asking.id,
+        "Close the account of <b>acme</b>?",
+    )
+    assert re.search(
+        r"approved.*?by ops, taken by a wait", HtmlPage(visitor.look(f"/runs/{asking.id}")).text, re.DOTALL
+    )
 
 
 def test_the_note_of_a_run_that_asks_leaves_the_arguments_of_its_call_out(app, asking):
@@ -86,7 +93,9 @@ def test_a_signed_link_opens_just_its_form_also_without_the_token(app, asking):
     assert page.status_code == 200
     assert "Close the account of" in page.text
     assert app.namespace.name not in HtmlPage(page.text).text
-    assert not [each for each in HtmlPage(page.text).named("a") if str(each["href"]).startswith(("/jobs", "/runs", "/actions"))]
+    assert not [
+        each for each in HtmlPage(page.text).named("a") if str(each["href"]).startswith(("/jobs", "/runs", "/actions"))
+    ]
     for path in ("/", "/runs", f"/runs/{asking.id}", "/questions"):
         assert stranger.get(path).status_code == 401
     csrf = re.search(r'name="csrf" value="([^"]+)"', page.text)[1]

@@ -55,7 +55,9 @@ def test_a_strange_name_is_not_answered_to(visitor, host):
     assert visitor.client.get("/", headers={"host": host}).status_code == 400
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8787", "[::1]:8787", "10.0.0.7:8787", "[fd00::7]"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:1", "127.0.0.1:8787", "[::1]:8787", "10.0.0.7:8787", "[fd00::7]"]
+)
 def test_localhost_and_addresses_are_answered_to(visitor, host):
     assert visitor.client.get("/", headers={"host": host}).status_code == 200
 
@@ -91,7 +93,14 @@ def test_a_pass_that_is_forged_is_refused(locked):
     log_in(locked)
     value, signed_at, signature = locked.cookie("pass").split(".")
     locked.client.cookies.clear()
-    for forged in ("x", "eA==.00", "é.é", f"{value}.{signed_at}", f"{value}.{signed_at}.{signature[::-1]}", f"{value}.zzzzzz.{signature}"):
+    for forged in (
+        "x",
+        "eA==.00",
+        "é.é",
+        f"{value}.{signed_at}",
+        f"{value}.{signed_at}.{signature[::-1]}",
+        f"{value}.zzzzzz.{signature}",
+    ):
         locked.set_cookie("pass", forged.encode("ascii", "replace").decode())
         assert locked.client.get("/", headers=BROWSER).status_code == 303
 
@@ -174,7 +183,9 @@ def test_who_acts_has_a_name_that_can_be_kept(app):
         make_application(app.namespace, DashboardSettings(by="x" * 101))
 
 
-@pytest.mark.parametrize("host", ["x/static/", "x/login?", "x/login#", "localhost/login", "a@localhost", "localhost:80:80"])
+@pytest.mark.parametrize(
+    "host", ["x/static/", "x/login?", "x/login#", "localhost/login", "a@localhost", "localhost:80:80"]
+)
 def test_a_host_that_is_none_opens_nothing(locked, app, host):
     token = locked.csrf_token()
     for path in ("/", "/jobs", "/dead", "/login", "/static/dashboard.css"):
@@ -234,7 +245,9 @@ def test_a_session_changes_at_the_log_in_and_at_the_log_out(locked):
     assert before != inside
     page = locked.look("/")
     assert 'action="/logout"' in page
-    answer = locked.client.post("/logout", data={"csrf": locked.application.state.dashboard.signer.sign("form", inside)}, headers={"origin": AT})
+    answer = locked.client.post(
+        "/logout", data={"csrf": locked.application.state.dashboard.signer.sign("form", inside)}, headers={"origin": AT}
+    )
     assert answer.status_code == 303
     assert locked.cookie("session") not in {before, inside}
     assert locked.client.get("/", headers=BROWSER).status_code == 303
@@ -244,7 +257,11 @@ def test_a_visitor_comes_to_where_he_wanted_to_go(locked):
     asked = locked.client.get("/runs?queue=slow", headers=BROWSER).headers["location"]
     page = locked.look(asked)
     assert 'name="next" value="/runs?queue=slow"' in page
-    for wanted, place in (("/runs?queue=slow", "/runs?queue=slow"), ("//evil.example", "/"), ("https://evil.example", "/")):
+    for wanted, place in (
+        ("/runs?queue=slow", "/runs?queue=slow"),
+        ("//evil.example", "/"),
+        ("https://evil.example", "/"),
+    ):
         data = {"csrf": locked.csrf_token(), "token": TOKEN, "next": wanted}
         assert locked.client.post("/login", data=data, headers={"origin": AT}).headers["location"] == place
 

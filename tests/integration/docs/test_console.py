@@ -95,23 +95,34 @@ def run_and_wait(app, jobs):
     return {"run_0198…": run}
 
 
-DYING = NIGHTLY.replace(": ...", ":\n    raise OSError('gone')") + """
+DYING = (
+    NIGHTLY.replace(": ...", ":\n    raise OSError('gone')")
+    + """
 
 @app.task
 def charge(customer: int) -> None:
     raise OSError("the bank is busy")
 """
+)
 
 STORIES = {
     "retries-and-dead-letters.md": Story(
         "shop", DYING, die, {"jobistemer dead list": "the bank is busy", "jobistemer dead purge": "purged"}
     ),
-    "context.md": Story("shop", NIGHTLY.replace("@app.job", "@app.task\ndef fetch(url: str) -> None: ...\n\n\n@app.job"), run_and_wait),
+    "context.md": Story(
+        "shop", NIGHTLY.replace("@app.job", "@app.task\ndef fetch(url: str) -> None: ...\n\n\n@app.job"), run_and_wait
+    ),
     "simulate.md": Story(
-        "shop", NIGHTLY + "\n\n@app.job('*/5 * * * *')\ndef sync() -> None: ...\n", says={"jobistemer simulate": "nightly"}
+        "shop",
+        NIGHTLY + "\n\n@app.job('*/5 * * * *')\ndef sync() -> None: ...\n",
+        says={"jobistemer simulate": "nightly"},
     ),
     "README.md": Story("myapp"),
-    "tutorial.md": Story("shop", prepare=deploy, says={"jobistemer run show": "we do not sell plum", "jobistemer dead": "no dead letters"}),
+    "tutorial.md": Story(
+        "shop",
+        prepare=deploy,
+        says={"jobistemer run show": "we do not sell plum", "jobistemer dead": "no dead letters"},
+    ),
     "backfill.md": Story("shop", NIGHTLY, trigger),
     "change-a-job.md": Story("shop", NIGHTLY, deploy_twice, {"jobistemer job diff": "0 3 * * *"}),
     "control.md": Story("shop", NIGHTLY, deploy, {"jobistemer job log": "release 2.4"}),
@@ -120,7 +131,11 @@ STORIES = {
         "from jobistemer import Jobistemer\n\napp = Jobistemer()\n"
         + "".join(
             f"app.job({schedule!r}, name={name!r})(lambda: None)\n"
-            for name, schedule in {"nightly": "0 3 * * *", "hourly": "0 * * * *", **dict.fromkeys("abc", "@daily")}.items()
+            for name, schedule in {
+                "nightly": "0 3 * * *",
+                "hourly": "0 * * * *",
+                **dict.fromkeys("abc", "@daily"),
+            }.items()
         ),
         deploy_before,
         codes={"jobistemer deploy": 4},

@@ -88,7 +88,9 @@ def ready(port: int) -> bool:
 def test_a_beat_that_is_stuck_makes_a_worker_no_longer_alive(start):
     _, port = start("worker", "blocked:app")
     assert asked(port, "/livez") == (200, ["ok"])
-    _, (trouble,) = wait_until(lambda: asked(port, "/livez")[0] == 503 and asked(port, "/livez"), "the beat counts as stuck")
+    _, (trouble,) = wait_until(
+        lambda: asked(port, "/livez")[0] == 503 and asked(port, "/livez"), "the beat counts as stuck"
+    )
     assert "beat has made no step for " in trouble
     assert ", it is at threading line " in trouble
 

@@ -122,7 +122,10 @@ def test_a_process_that_fails_again_and_again_is_started_after_growing_pauses():
         # It is not started before its pause is over, and then it is another one.
         assert supervised.replace_if_ended() is None
         assert supervised.process is seen
-        wait_until(lambda old=seen: supervised.replace_if_ended() is not None or supervised.process is not old, "another one is started")
+        wait_until(
+            lambda old=seen: supervised.replace_if_ended() is not None or supervised.process is not old,
+            "another one is started",
+        )
         seen = supervised.process
     assert pauses == [2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
     seen.kill()

@@ -221,7 +221,9 @@ def test_an_operator_gives_jobs_their_homes_among_several_shards_and_a_viewer_fi
     app.control.trigger("job_3")
     viewer = Namespace(url("viewer"), "test")
     assert [len(jobs.list_jobs([shard])) for shard in viewer.shards] == [2] * SHARDS
-    assert [JobControl(viewer).is_running(f"job_{number}") for number in range(2 * SHARDS)] == [number == 3 for number in range(2 * SHARDS)]
+    assert [JobControl(viewer).is_running(f"job_{number}") for number in range(2 * SHARDS)] == [
+        number == 3 for number in range(2 * SHARDS)
+    ]
     assert denied(admins) == []
 
 
@@ -246,7 +248,19 @@ def test_a_viewer_is_enough_for_every_page_of_a_read_only_dashboard_and_an_opera
         wait_until(app.dead.page, "the run is dead")
         wait_until(lambda: app.report(occurrence).ended_at, "the occurrence has ended")
         viewer = DashboardClient(Namespace(url("viewer"), "test"), read_only=True)
-        for path in ("/", "/jobs", "/jobs/every_second", "/runs", "/runs?queue=default", "/queues", "/dead", "/workers", "/runs/ended", "/quarantine", "/questions"):
+        for path in (
+            "/",
+            "/jobs",
+            "/jobs/every_second",
+            "/runs",
+            "/runs?queue=default",
+            "/queues",
+            "/dead",
+            "/workers",
+            "/runs/ended",
+            "/quarantine",
+            "/questions",
+        ):
             viewer.look(path)
         for path in (f"/occurrences/{occurrence}", f"/runs/{broken.id}", f"/runs/{waiting.id}"):
             viewer.look(path)
@@ -256,7 +270,12 @@ def test_a_viewer_is_enough_for_every_page_of_a_read_only_dashboard_and_an_opera
         (worker,) = queues.list_workers(app.namespace.shards)
         targets = {"job": "every_second", "queue": "mail", "worker": worker.id, "run": waiting.id, "dead": broken.id}
         kept, dropped = put_two_aside(app, admins)
-        targets |= {"cancel-occurrence": live, "replay-occurrence": occurrence, "restore-quarantined": kept, "purge-quarantined": dropped}
+        targets |= {
+            "cancel-occurrence": live,
+            "replay-occurrence": occurrence,
+            "restore-quarantined": kept,
+            "purge-quarantined": dropped,
+        }
         targets["answer-run"] = waiting.id
         targets["hold"] = app.holds.put("quiet", seconds=60).name
         for action in ACTIONS:

@@ -63,7 +63,9 @@ def spelled(client, command, kind):
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_may_do_what_its_code_needs_and_nothing_else(admin, role):
     needed = {(each.command, each.kind) for each in list_permissions(ROLES[role]) if each.kind}
-    commands = sorted({each.command for other in ROLES.values() for each in list_permissions(other) if each.kind} | set(MORE))
+    commands = sorted(
+        {each.command for other in ROLES.values() for each in list_permissions(other) if each.kind} | set(MORE)
+    )
     asked, pipe = [], admin.pipeline(transaction=False)
     for command in commands:
         for kind in KINDS:
@@ -71,7 +73,9 @@ def test_a_role_may_do_what_its_code_needs_and_nothing_else(admin, role):
                 asked.append((command, kind))
                 pipe.execute_command("ACL", "DRYRUN", role, *words)
     answers = dict(zip(asked, pipe.execute(raise_on_error=False), strict=True))
-    assert not [each for each, answer in answers.items() if isinstance(answer, redis.ResponseError) and "DRYRUN" in str(answer)]
+    assert not [
+        each for each, answer in answers.items() if isinstance(answer, redis.ResponseError) and "DRYRUN" in str(answer)
+    ]
     allowed = {each for each, answer in answers.items() if answer in (b"OK", "OK")}
     assert len(answers) > 2000
     assert {each for each in needed if each[1] in KINDS} - allowed == set()

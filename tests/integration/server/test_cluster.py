@@ -208,7 +208,9 @@ def test_the_command_line_works_on_a_cluster(cluster):
     assert runs[0].state() == "canceled"
     assert run(["audit", *where]).exit_code == 0
     found = json.loads(run(["doctor", *where]).stdout)["findings"]
-    assert [each["value"] for each in found if each["check"] == "cluster"] == ["ok, 16384 of 16384 slots are served"] * 3
+    assert [each["value"] for each in found if each["check"] == "cluster"] == [
+        "ok, 16384 of 16384 slots are served"
+    ] * 3
 
 
 async def state_of(app: Jobistemer, run: str) -> bytes:
@@ -251,8 +253,15 @@ def test_the_options_of_a_cluster_url_are_those_of_one_server():
     nodes = Server("rediss+cluster://bob:secret@a:1,b?socket_timeout=7&ssl_cert_reqs=none").cluster
     assert nodes is not None
     options = nodes.client(("a", 1)).get_connection_kwargs()
-    chosen = {name: options[name] for name in ("host", "port", "username", "password", "socket_timeout", "ssl_cert_reqs")}
+    chosen = {
+        name: options[name] for name in ("host", "port", "username", "password", "socket_timeout", "ssl_cert_reqs")
+    }
     assert chosen == {
-        "host": "a", "port": 1, "username": "bob", "password": "secret", "socket_timeout": 7.0, "ssl_cert_reqs": "none",
+        "host": "a",
+        "port": 1,
+        "username": "bob",
+        "password": "secret",
+        "socket_timeout": 7.0,
+        "ssl_cert_reqs": "none",
     }
     assert nodes.client(("a", 1)).connection_pool.connection_class.__name__ == "BoundedTlsConnection"

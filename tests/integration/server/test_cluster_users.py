@@ -59,12 +59,16 @@ def test_slots_are_handed_over_and_a_lost_node_is_replaced_with_the_default_user
         wait_for_scripts(node.client for node in cluster.masters)
         doubled(producer)
         # When a slot with all that is in it goes to the node that has a replica
-        leaving = next(number for number in range(SHARDS) if number in cluster.shards_of(cluster.masters[1], "test", SHARDS))
+        leaving = next(
+            number for number in range(SHARDS) if number in cluster.shards_of(cluster.masters[1], "test", SHARDS)
+        )
         slot = hash_slot(producer.namespace.shards[leaving].keys.tag)
         cluster.move_whole(slot, cluster.masters[0])
         assert cluster.owner(slot) is cluster.masters[0]
         doubled(producer)
-        told = json.loads(CliRunner().invoke(main, ["doctor", "--url", operator, "--namespace", "test", "--json"]).stdout)
+        told = json.loads(
+            CliRunner().invoke(main, ["doctor", "--url", operator, "--namespace", "test", "--json"]).stdout
+        )
         assert [each for each in told["findings"] if each["level"] == "fault"] == []
 
         # And when that node is lost, whose replica knows the same users

@@ -178,7 +178,9 @@ def test_entries_that_were_not_started_go_back(database):
     database.client.zadd(database.keys.holds, {"task/greet": NOW + MINUTE})
     fill_up(database)
     assert database.call(holds.hold_run(database.keys, held, "task/greet", NOW)).word == "HELD"
-    assert database.call(unknown_tasks.put_off_unknown(database.keys, unknown, NOW, "no worker knows it")).word == "LATER"
+    assert (
+        database.call(unknown_tasks.put_off_unknown(database.keys, unknown, NOW, "no worker knows it")).word == "LATER"
+    )
     assert database.call(return_runs(database.keys, [Unstarted(unstarted, ())])) == Reply("RETURNED", [])
     assert database.client.xlen(database.keys.stream("default:10")) == 1
 
@@ -186,7 +188,9 @@ def test_entries_that_were_not_started_go_back(database):
 def test_running_work_can_be_cancelled(database):
     delivery = arrive(database, "run_1")
     fill_up(database)
-    assert database.call(runs.request_cancel(database.keys, "run_1", delivery.entry, NOW, "no")) == Reply("REQUESTED", [])
+    assert database.call(runs.request_cancel(database.keys, "run_1", delivery.entry, NOW, "no")) == Reply(
+        "REQUESTED", []
+    )
     assert records(database)["cancels"] == {"run_1": NOW}
 
 

@@ -244,7 +244,9 @@ def test_graphs_retries_children_and_cancels_work_on_whatever_shard_they_are(app
         reducers = [app.run(app.enqueue("parent").result(timeout=60)) for _ in range(SHARDS)]
         assert [each.result(timeout=60) for each in tried] == [1] * 3 * SHARDS
         assert [each.result(timeout=60) for each in reducers] == [9] * SHARDS
-        wait_until(lambda: all(ended(*each) for each in zip(homes, occurrences, strict=True)), "each occurrence has ended")
+        wait_until(
+            lambda: all(ended(*each) for each in zip(homes, occurrences, strict=True)), "each occurrence has ended"
+        )
     assert all(each.cancel() for each in later)
 
     # Then it was done on all shards, and nothing is left over on any

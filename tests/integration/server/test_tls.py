@@ -98,4 +98,3 @@ def test_work_goes_through_a_socket(kind, tmp_path_factory):
 
 def test_a_socket_that_is_not_there_is_named(tmp_path):
     assert f"unix://{tmp_path}/nothing" in refusal(f"unix://{tmp_path}/nothing")
-

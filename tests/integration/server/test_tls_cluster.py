@@ -122,7 +122,9 @@ def test_each_role_works_with_a_user_of_its_own_over_tls_also_while_a_slot_moves
 
 
 def test_a_wrong_password_is_told_as_such(cluster, options):
-    url = create_user_on([node.client for node in cluster.nodes], cluster.url, "test", "worker").replace("s3cret", "guessed")
+    url = create_user_on([node.client for node in cluster.nodes], cluster.url, "test", "worker").replace(
+        "s3cret", "guessed"
+    )
     with pytest.raises(ServerRefused, match="User or password is wrong") as told:
         app_at(url, options).namespace.connect()
     assert "guessed" not in str(told.value)

@@ -39,7 +39,9 @@ from tests.support.shard_state import records
 from tests.support.steps import signal
 
 LATER = NOW + 3_600_000
-DEAD, FAILED, TIMED_OUT = (FinalState(RunState(state), "failed", spent=state != "failed") for state in ("dead", "failed", "timed_out"))
+DEAD, FAILED, TIMED_OUT = (
+    FinalState(RunState(state), "failed", spent=state != "failed") for state in ("dead", "failed", "timed_out")
+)
 
 
 class EnqueuedRun:
@@ -61,9 +63,7 @@ class TaskRun:
 
     definition = job(task("first"), task("second", "first"), task("third", retry=NO_RETRIES))
     occurrence = ids.occurrence_id(definition.id, T0 + MINUTE)
-    first, message, third = (
-        text for _, text in build_runs(definition, 1, T0 + MINUTE, (T0 + MINUTE) * 1000)
-    )
+    first, message, third = (text for _, text in build_runs(definition, 1, T0 + MINUTE, (T0 + MINUTE) * 1000))
     member = f"default:5:{message.run}"
 
     def enqueue(self, database):

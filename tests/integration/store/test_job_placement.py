@@ -73,7 +73,9 @@ def counts(app: Jobistemer) -> list[int]:
 
 def shards_with(app: Jobistemer, name: str) -> list[int]:
     """The shards on which a job is registered."""
-    found = [shard for shard in app.namespace.shards if shard.ask("ZSCORE", shard.keys.due, ids.job_id(name)) is not None]
+    found = [
+        shard for shard in app.namespace.shards if shard.ask("ZSCORE", shard.keys.due, ids.job_id(name)) is not None
+    ]
     return [shard.keys.shard for shard in found]
 
 
@@ -253,7 +255,12 @@ def test_a_deploy_compares_and_removes_jobs_wherever_they_live(url):
     apply_deploy(other.control, plan, jobs, remove=True)
 
     # Then
-    assert Counter(each.step for each in plan.jobs) == {DeployStep.CHANGE: 1, DeployStep.KEEP: 8, DeployStep.ADD: 1, DeployStep.REMOVE: 3}
+    assert Counter(each.step for each in plan.jobs) == {
+        DeployStep.CHANGE: 1,
+        DeployStep.KEEP: 8,
+        DeployStep.ADD: 1,
+        DeployStep.REMOVE: 3,
+    }
     assert {each.name for each in list_jobs(other.namespace.shards)} == {each.name for each in jobs}
     assert find_leaks(other.namespace.shards[0]) == {}
 
@@ -286,11 +293,14 @@ def test_a_home_that_a_failover_has_lost_is_told_by_doctor_and_found_when_the_jo
     app = opened(url)
     name = strayed(app)
     connect(url).hdel(SETTINGS, f"home:{bucket_of(ids.job_id(name))}")
+
     def told() -> list[str]:
         return [each.value for each in diagnose(opened(url).namespace, 100) if each.check == "homes" and each.remedy]
 
     (shard,) = shards_with(app, name)
-    assert told() == [f"{ids.job_id(name)} is on {{test:{shard}}}, where no command looks for it: a failover has lost the record of its shard"]
+    assert told() == [
+        f"{ids.job_id(name)} is on {{test:{shard}}}, where no command looks for it: a failover has lost the record of its shard"
+    ]
     with pytest.raises(UnknownJob):
         opened(url).control.find(name)
 
@@ -357,7 +367,9 @@ def spent(real_url):
         app.namespace.shards[0].read_clock()
         client.config_resetstat()
         act(app)
-        return Counter({name.removeprefix("cmdstat_"): each["calls"] for name, each in client.info("commandstats").items()})
+        return Counter(
+            {name.removeprefix("cmdstat_"): each["calls"] for name, each in client.info("commandstats").items()}
+        )
 
     return measured
 
@@ -386,7 +398,9 @@ def test_an_unchanged_deploy_costs_two_commands_for_each_shard_and_one_more(spen
     assert one["evalsha"] == 0
 
 
-def test_a_deployment_that_changes_nothing_reads_each_job_once_for_its_plan_and_once_more_then_and_writes_nothing(spent):
+def test_a_deployment_that_changes_nothing_reads_each_job_once_for_its_plan_and_once_more_then_and_writes_nothing(
+    spent,
+):
     def deploy(app: Jobistemer) -> None:
         apply_deploy(app.control, plan_deploy(app.namespace, JOBS, "shop:app"), JOBS)
 

@@ -53,7 +53,10 @@ def test_a_namespace_that_somebody_uses_is_refused_and_left_as_it_is(server_url,
     used = Namespace(server_url, NEIGHBOUR)
     before = keys_of(used)
     for anew in (False, True):
-        with pytest.raises(Conflict, match="namespace 'bench2' on .* is not empty"), reserve_namespace(used, clear_first=anew):
+        with (
+            pytest.raises(Conflict, match="namespace 'bench2' on .* is not empty"),
+            reserve_namespace(used, clear_first=anew),
+        ):
             pytest.fail("it was taken")
     assert keys_of(used) == before
 
@@ -63,7 +66,10 @@ def test_what_a_killed_measurement_has_left_is_named_and_emptied_when_that_is_as
     assert find_owner(bench) == "web-1.4242.9f3a"
     left = bench.shards[0].keys.own("left")
     bench.shards[0].ask("SET", left, 1)
-    with pytest.raises(Conflict, match=r"by web-1.4242.9f3a has left there.*--clear"), reserve_namespace(bench, clear_first=False):
+    with (
+        pytest.raises(Conflict, match=r"by web-1.4242.9f3a has left there.*--clear"),
+        reserve_namespace(bench, clear_first=False),
+    ):
         pytest.fail("it was taken")
     with reserve_namespace(bench, clear_first=True):
         assert bench.shards[0].ask("EXISTS", left) == 0

@@ -243,10 +243,12 @@ def test_what_waits_for_a_limit_and_cannot_be_read_hides_and_holds_up_nothing(ap
 def test_a_run_whose_message_cannot_be_read_is_shown_and_cancelled_like_any_other(app, database, where):
     run = app.enqueue("note", {"text": "x"}, delay=3600 if where == "delayed" else 0)
     if where == "delayed":
-        broken = database.client.hget(database.keys.run(run.id), "message").replace(b'"payload"', b'"retry":{"kind":"odd"},"payload"')
+        broken = database.client.hget(database.keys.run(run.id), "message").replace(
+            b'"payload"', b'"retry":{"kind":"odd"},"payload"'
+        )
         database.client.hset(database.keys.run(run.id), "message", broken)
     else:
-        (entry, fields), = database.client.xrange(database.keys.stream("default:5"))
+        ((entry, fields),) = database.client.xrange(database.keys.stream("default:5"))
         broken = fields[b"m"].replace(b'"payload"', b'"retry":{"kind":"odd"},"payload"')
         database.client.xdel(database.keys.stream("default:5"), entry)
         again = database.client.xadd(database.keys.stream("default:5"), {**fields, b"m": broken})
@@ -300,7 +302,7 @@ class TestEntries:
 
     def test_an_entry_without_a_readable_message_ends_as_a_dead_letter_with_its_bytes(self, app, database):
         run = app.enqueue("note", {"text": "x"})
-        (entry, fields), = database.client.xrange(database.keys.stream("default:5"))
+        ((entry, fields),) = database.client.xrange(database.keys.stream("default:5"))
         broken = fields[b"m"].replace(b'"payload"', b'"retry":{"kind":"of tomorrow"},"payload"')
         database.client.xdel(database.keys.stream("default:5"), entry)
         database.client.xadd(database.keys.stream("default:5"), {**fields, b"m": broken})
@@ -326,7 +328,9 @@ class TestEntries:
         stream = database.keys.stream("default:5")
         worker = StepWorker(database, app)
         added = [
-            database.client.xadd(stream, {"task": f"mail {number}", b"to\xff": "ann", **{f"f{each}": "" for each in range(20)}})
+            database.client.xadd(
+                stream, {"task": f"mail {number}", b"to\xff": "ann", **{f"f{each}": "" for each in range(20)}}
+            )
             for number in range(3)
         ]
         worker.work()
@@ -346,7 +350,7 @@ class TestEntries:
 
     def test_a_message_of_a_later_version_goes_back_byte_by_byte_and_waits(self, app, database, clock):
         run = app.enqueue("note", {"text": "x"})
-        (entry, fields), = database.client.xrange(database.keys.stream("default:5"))
+        ((entry, fields),) = database.client.xrange(database.keys.stream("default:5"))
         later = fields[b"m"].replace(b'"payload"', b'"wire":3,"retry":{"kind":"of tomorrow"},"payload"')
         database.client.xdel(database.keys.stream("default:5"), entry)
         database.client.xadd(database.keys.stream("default:5"), {**fields, b"m": later})
@@ -358,10 +362,12 @@ class TestEntries:
             assert database.client.hget(database.keys.run(run.id), "message") == later
             clock.advance(6)
             ticker.tick()
-        (_, fields), = database.client.xrange(database.keys.stream("default:5"))
+        ((_, fields),) = database.client.xrange(database.keys.stream("default:5"))
         assert fields[b"m"] == later
 
-    def test_a_stream_of_the_wrong_type_stops_only_itself_where_it_may_not_be_put_aside(self, app, database, server_url):
+    def test_a_stream_of_the_wrong_type_stops_only_itself_where_it_may_not_be_put_aside(
+        self, app, database, server_url
+    ):
         if server_url.startswith("fake"):
             pytest.skip("fakeredis raises an AttributeError of its own for such a read")
         worker = StepWorker(database, app)

@@ -150,7 +150,9 @@ def test_a_job_that_cannot_be_read_is_put_off_and_holds_up_no_other(app, databas
 
 @pytest.mark.parametrize("half", [{"expect_within_s": 60}, {"alert": "notify"}])
 def test_half_of_it_is_refused(half):
-    with pytest.raises(InvalidDefinition, match="they go together: say within how many seconds the job has to complete"):
+    with pytest.raises(
+        InvalidDefinition, match="they go together: say within how many seconds the job has to complete"
+    ):
         job(**half)
 
 

@@ -1,6 +1,5 @@
 """The embedded server under libfaketime: its clock leaps and steps back while a real ticker runs."""
 
-
 from contextlib import ExitStack, contextmanager
 
 import pytest

@@ -55,5 +55,7 @@ def test_a_ticker_ends_while_its_server_hangs_says_so_and_what_was_due_meanwhile
         # And the instants of the time of the hang are decided by the next one: each has its occurrence
         while build_ticker(shard, name="next").tick():
             pass
-        instants = sorted(int(at) for _, at in shard.client.zrange(shard.keys.history(app.jobs()[0].id), 0, -1, withscores=True))
+        instants = sorted(
+            int(at) for _, at in shard.client.zrange(shard.keys.history(app.jobs()[0].id), 0, -1, withscores=True)
+        )
         assert instants == list(range(instants[0], instants[-1] + 1))

@@ -66,7 +66,9 @@ def churn(app):
 def test_nothing_stays_of_what_was_used_once(app):
     churn(app)
     shard = shard_of(app)
-    while shard.clock.now_ms() <= max((end for _, end in shard.client.zrange(shard.keys.holds, 0, -1, withscores=True)), default=0):
+    while shard.clock.now_ms() <= max(
+        (end for _, end in shard.client.zrange(shard.keys.holds, 0, -1, withscores=True)), default=0
+    ):
         shard.read_clock()
     sweeper = Sweeper(shard)
     sweeper.sweep()
@@ -77,7 +79,9 @@ def test_nothing_stays_of_what_was_used_once(app):
         if left_ms == -1 or left_ms > KEPT_S * 1000 + 1:
             kept[key.decode()] = left_ms
     # The time at which each dead run goes is listed until then.
-    assert shard.client.zcount(shard.keys.dead, "-inf", shard.clock.now_ms() + KEPT_S * 1000) == shard.client.zcard(shard.keys.dead)
+    assert shard.client.zcount(shard.keys.dead, "-inf", shard.clock.now_ms() + KEPT_S * 1000) == shard.client.zcard(
+        shard.keys.dead
+    )
     kept.pop(shard.keys.dead, None)
     # The latest thousand actions of people are on record for good.
     kept.pop(f"{shard.keys.tag}:changes", None)

@@ -374,7 +374,9 @@ def test_of_three_tickers_that_share_many_jobs_one_may_die_and_each_instant_is_f
 
     # Then every job has each of its instants once
     assert decided == 750
-    assert {tuple(states(database, job)) for job in app.jobs()} == {((60, "pending"), (120, "pending"), (180, "pending"))}
+    assert {tuple(states(database, job)) for job in app.jobs()} == {
+        ((60, "pending"), (120, "pending"), (180, "pending"))
+    }
 
 
 def test_a_job_that_cannot_be_claimed_holds_up_none_of_those_that_are_claimed_with_it(app, database, clock, caplog):
@@ -395,7 +397,9 @@ def test_a_job_that_cannot_be_claimed_holds_up_none_of_those_that_are_claimed_wi
     assert "5 instants could not be claimed together, so they are claimed singly" in caplog.text
 
 
-def test_instants_that_could_not_be_claimed_are_claimed_when_that_is_mended_and_meanwhile_nobody_is_kept_busy(app, database, clock):
+def test_instants_that_could_not_be_claimed_are_claimed_when_that_is_mended_and_meanwhile_nobody_is_kept_busy(
+    app, database, clock
+):
     job = declare_another(app, "broken", grace_s=300)
     app.deploy()
     database.client.set(database.keys.queued(job.id), "broken")

@@ -185,6 +185,8 @@ def test_two_thousand_jobs_that_nobody_decides_are_one_line_with_their_number(ca
             found.observe(marks, now_ms, lambda _: MINUTE * 1_000)
         found.observe({}, now_ms, lambda _: MINUTE * 1_000)
     stuck, again = [each.message for each in caplog.records]
-    assert stuck.startswith("2000 jobs are due since up to 121999 ms and no ticker has decided them: job_1999, job_1998,")
+    assert stuck.startswith(
+        "2000 jobs are due since up to 121999 ms and no ticker has decided them: job_1999, job_1998,"
+    )
     assert "and 1,995 more" in stuck
     assert again.startswith("2000 jobs are accounted for again: job_0, ")

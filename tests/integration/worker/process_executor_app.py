@@ -71,7 +71,11 @@ def tells(ctx: Context, rows: int) -> dict[str, object]:
         ctx.logger.exception("caught")
         logging.getLogger("shop").exception("caught again")
     return {
-        "pid": os.getpid(), "run": ctx.run, "attempt": ctx.attempt, "shell": list(ctx.permissions.shell), "ending": ctx.ending
+        "pid": os.getpid(),
+        "run": ctx.run,
+        "attempt": ctx.attempt,
+        "shell": list(ctx.permissions.shell),
+        "ending": ctx.ending,
     }
 
 
@@ -244,7 +248,12 @@ def spread(ctx: Context, extract: list[int]) -> str:
 @nightly.task(after=[spread])
 async def load(ctx: Context, extract: list[int], spread: Results[int]) -> dict[str, object]:
     await asyncio.sleep(0)
-    return {"extract": extract, "spread": list(spread), "last_run_at": ctx.last_run_at, "cancel_reason": ctx.cancel_reason}
+    return {
+        "extract": extract,
+        "spread": list(spread),
+        "last_run_at": ctx.last_run_at,
+        "cancel_reason": ctx.cancel_reason,
+    }
 
 
 @nightly.on_complete

@@ -139,7 +139,10 @@ def test_what_cannot_be_formatted_is_logged_as_such_and_costs_nothing(app):
     drain_queues(app)
     logging.raiseExceptions = True
     assert run.result(0) == "done"
-    assert all("cannot be formatted" in text for text in texts(attempt_log.read_attempt_log(shard_of(app), ids.attempt_id(run.id, 0))))
+    assert all(
+        "cannot be formatted" in text
+        for text in texts(attempt_log.read_attempt_log(shard_of(app), ids.attempt_id(run.id, 0)))
+    )
 
 
 def test_an_exception_that_is_logged_is_stored_with_its_trace(app):

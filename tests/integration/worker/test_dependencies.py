@@ -104,7 +104,9 @@ def test_generators_see_the_exception_of_the_handler_and_none_can_swallow_it(app
 
 
 @colours
-@pytest.mark.parametrize(("error", "state"), [(Fail("no"), "failed"), (Retry(after=60), "retrying"), (SystemExit(3), "dead")])
+@pytest.mark.parametrize(
+    ("error", "state"), [(Fail("no"), "failed"), (Retry(after=60), "retrying"), (SystemExit(3), "dead")]
+)
 def test_what_a_handler_raises_decides_its_outcome_through_all_generators(app, jobs, colour, error, state):
     work = declare(app, colour, raises(error), generator(app, "db"), retry=3 if state == "retrying" else 0)
     run = work.enqueue()

@@ -213,7 +213,9 @@ ENDS = {
     "unreadable": End(called("fine", cannot_be_read), "dead", 0, "cannot be read"),
     "with its occurrence": End(ends_with_its_occurrence, "canceled", 0, BY_HAND),
     "over the deadline": End(is_over_the_deadline, "timed_out", 0, "its occurrence timed out after 30 s"),
-    "over the deadline in flight": End(is_over_the_deadline_in_flight, "timed_out", 1, "its occurrence timed out after 30 s"),
+    "over the deadline in flight": End(
+        is_over_the_deadline_in_flight, "timed_out", 1, "its occurrence timed out after 30 s"
+    ),
     "replaced by the next": End(is_replaced, "canceled", 0, "replaced by"),
     "behind a task that fails": End(waits_behind_a_task_that_fails, "skipped", 0, ""),
     "done": End(ends_its_job, "succeeded", 1, ""),
@@ -302,7 +304,11 @@ def test_every_path_to_an_end_keeps_the_same_facts(world, server_url, end):
 
 def check_list(world, record):
     if record.state is not RunState.SKIPPED:
-        (listed,) = [each for each in list_runs([world.database], RunChoice([str(record.state)]), 10).runs if each.id == record.id]
+        (listed,) = [
+            each
+            for each in list_runs([world.database], RunChoice([str(record.state)]), 10).runs
+            if each.id == record.id
+        ]
         assert (listed.attempts, listed.at, listed.note) == (record.attempts, record.ended_at, record.error)
 
 

@@ -113,9 +113,7 @@ def test_a_result_that_does_not_fit_the_reducer_ends_it_as_dead_without_a_retry_
     StepWorker(database, app).work()
     reducer = app.run(reducer_of(run))
     assert (reducer.state(), reducer.record().attempt) == ("dead", 0)
-    assert reducer.record().error == (
-        "result 2 of 3 does not fit the annotation Results[…]: Expected `int`, got `str`"
-    )
+    assert reducer.record().error == ("result 2 of 3 does not fit the annotation Results[…]: Expected `int`, got `str`")
     (letter,) = app.dead.page()
     assert letter.run.id == reducer.id
 
@@ -499,6 +497,7 @@ def test_fifty_groups_are_sealed_in_one_step(app, database):
 @pytest.fixture
 def children(app, database):
     """A run that has mapped children which wait for a retry, run, and wait on the stream; and its worker."""
+
     @app.task(retry=Delays((3600.0,)))
     def child(n: int) -> None:
         app.ran[n] += 1

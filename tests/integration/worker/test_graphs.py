@@ -46,9 +46,6 @@ class Story:
         return {name: run.state.value for name, run in read_runs(self.app, self.occurrence.id, self.job).items()}
 
 
-
-
-
 @pytest.mark.parametrize(
     ("shape", "orders"),
     [

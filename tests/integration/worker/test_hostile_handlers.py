@@ -223,11 +223,17 @@ def test_processes_stay_warm_and_a_dead_one_is_replaced(app, worker):
 
 
 @pytest.mark.parametrize(
-    "task", ["blocks_the_loop", *(pytest.param(each, marks=pytest.mark.slow) for each in ("spins_on_the_loop", "blocks_for_ever"))]
+    "task",
+    [
+        "blocks_the_loop",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("spins_on_the_loop", "blocks_for_ever")),
+    ],
 )
 def test_a_blocked_loop_is_left_to_the_one_that_blocks_it(url, tmp_path, task):
     own = Jobistemer(url, namespace=f"blocked-{task}", defaults=hostile.app.defaults)
-    with running_worker(url, tmp_path / "log", APP, "-c", "2", "--namespace", f"blocked-{task}", "--grace", "0") as worker:
+    with running_worker(
+        url, tmp_path / "log", APP, "-c", "2", "--namespace", f"blocked-{task}", "--grace", "0"
+    ) as worker:
         assert own.enqueue("where_async").result(timeout=60) == worker.pid
         payload = {"seconds": 3600} if task == "blocks_the_loop" else None
         # Ten seconds more than a loop may be blocked: a busy machine needs some to start the new one.

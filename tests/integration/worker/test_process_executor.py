@@ -140,7 +140,9 @@ def test_nothing_is_applied_when_the_attempt_is_cancelled(app, worker):
     before = balance(app)
     run = app.enqueue("pay", {"amount": 5, "then": "wait"})
     database = app.namespace.shards[0]
-    wait_until(lambda: attempt_log.read_attempt_log(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
+    wait_until(
+        lambda: attempt_log.read_attempt_log(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside"
+    )
     assert run.cancel("changed our mind")
     wait_until(lambda: run.state() is RunState.CANCELED, "the run is cancelled")
     assert balance(app) == before
@@ -218,8 +220,15 @@ def test_tasks_of_a_job_get_results_and_reports(app, worker):
     done = deployed.run(ids.completion_run_id(occurrence))
     wait_until(lambda: records.find_run(app.namespace.shards[0], done.id), "the occurrence has ended")
     assert done.result(WAIT) == ["extract succeeded", "spread succeeded", "load succeeded"]
-    runs = {name: deployed.run(ids.run_id(occurrence, ids.task_id(job, name))) for name in ("extract", "spread", "load")}
-    assert runs["load"].result(WAIT) == {"extract": [1, 2, 3], "spread": [1, 4, 9], "last_run_at": None, "cancel_reason": ""}
+    runs = {
+        name: deployed.run(ids.run_id(occurrence, ids.task_id(job, name))) for name in ("extract", "spread", "load")
+    }
+    assert runs["load"].result(WAIT) == {
+        "extract": [1, 2, 3],
+        "spread": [1, 4, 9],
+        "last_run_at": None,
+        "cancel_reason": "",
+    }
     assert [("on_start" in lines(app, run)) for run in runs.values()] == [True, False, False]
 
 
@@ -257,7 +266,9 @@ def test_the_context_shows_when_the_worker_shuts_down(url, tmp_path):
     with running_worker(url, tmp_path / "log", APP, "-c", "1", "--namespace", "leaving", "--grace", "20") as worker:
         run = own_app.enqueue("until_it_should_end")
         database = own_app.namespace.shards[0]
-        wait_until(lambda: attempt_log.read_attempt_log(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
+        wait_until(
+            lambda: attempt_log.read_attempt_log(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside"
+        )
         assert worker.end() == 0
         assert run.result(WAIT) == "shutdown"
 
@@ -307,7 +318,11 @@ def test_a_reducer_that_kills_its_worker_dies_alone_the_second_time(url, tmp_pat
         wait_until(lambda: reducer.state() is RunState.DEAD, "the reducer is buried", 60)
         attempts = records.find_attempts(own_app.namespace.shards[0], reducer.record())
         assert [attempt.error.partition(" ")[0] for attempt in attempts] == ["its"] * 3
-        assert [attempt.error.startswith("its process ended with exit code 5") for attempt in attempts] == [False, True, True]
+        assert [attempt.error.startswith("its process ended with exit code 5") for attempt in attempts] == [
+            False,
+            True,
+            True,
+        ]
         assert supervisor.said().count("a new one is started") == 1
         assert supervisor.end() == 0
 
@@ -320,7 +335,9 @@ def test_a_zombie_whose_process_has_ended_has_its_transaction_refused(url, tmp_p
     arguments = (APP, "-c", "1", "--namespace", "zombie", "--lease", "1", "--grace", "1")
     run = own_app.enqueue("pay_when", {"amount": 5, "file": str(mark)})
     with running_worker(url, tmp_path / "log", *arguments) as zombie:
-        wait_until(lambda: attempt_log.read_attempt_log(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
+        wait_until(
+            lambda: attempt_log.read_attempt_log(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside"
+        )
         zombie.process.send_signal(signal.SIGSTOP)
         # When its process comes to the end, another worker takes over, and then the first one hears of that end
         mark.touch()

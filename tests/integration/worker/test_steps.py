@@ -165,7 +165,12 @@ def test_a_wait_reminds_at_its_times_until_it_is_answered_and_uses_up_no_retry(a
     @app.task(retry=NO_RETRIES)
     def wait(ctx: Context) -> bool | None:
         return ctx.wait_for(
-            "approved", bool, timeout=timedelta(days=9), ask="Fine?", remind=[timedelta(days=1), 3 * 86_400], on_remind=remind
+            "approved",
+            bool,
+            timeout=timedelta(days=9),
+            ask="Fine?",
+            remind=[timedelta(days=1), 3 * 86_400],
+            on_remind=remind,
         )
 
     run = wait.enqueue()
@@ -225,7 +230,9 @@ def test_a_task_declares_the_types_of_its_signals_and_its_app_refuses_before_the
 
     run = wait.enqueue()
     jobs.run_until_idle()
-    with pytest.raises(InvalidPayload, match=r"signal 'approved' does not fit the type that its task declares: .*`yes`"):
+    with pytest.raises(
+        InvalidPayload, match=r"signal 'approved' does not fit the type that its task declares: .*`yes`"
+    ):
         app.signal(run, "approved", {"no": True})
     app.signal(run, "approved", Approval(yes=True))
     jobs.advance(minutes=1)
@@ -664,7 +671,10 @@ MISUSES = {
     "a sleep within a step": (sleeper, "step 'sleep-1' is asked for within step 'outer'"),
     "a name twice": (twice, "'same' is asked for twice in one attempt: tell the two apart by key="),
     "a coroutine function": (lambda ctx: ctx.step("c", coroutine), "await ctx.step_async"),
-    "what returns a coroutine": (lambda ctx: ctx.step("c", partial(lambda make: make(), coroutine)), "a coroutine: use ctx.step_async"),
+    "what returns a coroutine": (
+        lambda ctx: ctx.step("c", partial(lambda make: make(), coroutine)),
+        "a coroutine: use ctx.step_async",
+    ),
     "a generator": (lambda ctx: ctx.step("g", generator), "what cannot be recorded"),
     "a lambda that is not one": (lambda ctx: ctx.step("x", 7), "has no function to call, but 7"),
     "a name of control characters": (lambda ctx: ctx.step("a\nb", int), "the name of a step is 'a\\nb'"),
@@ -675,8 +685,14 @@ MISUSES = {
     "a value of one MB": (lambda ctx: ctx.step("x", lambda: "x" * 1_000_000), "the result has 1000002 bytes"),
     "an object": (lambda ctx: ctx.step("x", object), "what cannot be recorded"),
     "a reminder at no time": (lambda ctx: ctx.wait_for("x", on_remind=print), "on_remind is given and remind is not"),
-    "too many reminders": (lambda ctx: ctx.wait_for("x", remind=range(1, 9)), "remind is range(1, 9), allowed are a duration"),
-    "a reminder in no time": (lambda ctx: ctx.wait_for("x", remind=[0]), "wait_for: remind is 0, allowed are 1 and more"),
+    "too many reminders": (
+        lambda ctx: ctx.wait_for("x", remind=range(1, 9)),
+        "remind is range(1, 9), allowed are a duration",
+    ),
+    "a reminder in no time": (
+        lambda ctx: ctx.wait_for("x", remind=[0]),
+        "wait_for: remind is 0, allowed are 1 and more",
+    ),
     "a reminder that is no function": (lambda ctx: ctx.wait_for("x", remind=5, on_remind="ops"), "on_remind is 'ops'"),
     "a sleep of a wrong type": (lambda ctx: ctx.sleep("soon"), "ctx.sleep is 'soon'"),
     "a sleep of a century": (lambda ctx: ctx.sleep(timedelta(days=36_600)), "allowed are at most"),
@@ -744,7 +760,9 @@ def test_what_a_step_raises_to_decide_about_its_run_decides(app, jobs, error):
 def test_a_step_in_a_thread_of_the_handler_is_a_step(app, jobs, ledger):
     @app.task
     def work(ctx: Context) -> None:
-        threads = [threading.Thread(target=ctx.step, args=("note", ledger.append, n), kwargs={"key": n}) for n in range(3)]
+        threads = [
+            threading.Thread(target=ctx.step, args=("note", ledger.append, n), kwargs={"key": n}) for n in range(3)
+        ]
         for each in threads:
             each.start()
         for each in threads:

@@ -55,7 +55,9 @@ def test_at_every_kill_point_each_effect_is_there_once_unless_the_kill_fell_with
     with ExitStack() as stack:
         stack.enter_context(app.running(ticker=True))
         # A worker for each run: one that is killed takes the runs of its neighbours with it, which are crashes of theirs.
-        victims = [running_worker(url, tmp_path / f"{queue}.log", APP, "-Q", queue, *lease) for queue in queues.values()]
+        victims = [
+            running_worker(url, tmp_path / f"{queue}.log", APP, "-Q", queue, *lease) for queue in queues.values()
+        ]
         victims = [stack.enter_context(each) for each in victims]
         runs = {}
         for point, folder in folders.items():

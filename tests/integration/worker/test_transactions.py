@@ -68,7 +68,11 @@ def test_a_follow_up_into_a_queue_that_is_being_drained_belongs_to_what_is_worke
     pay.enqueue()
     drain_queues(app)
     assert own(app) == {"app:paid": "yes"}
-    waiting = [value for key, value in records(shard_of(app)).items() if key.startswith("run:") and value["handler"] == "follow"]
+    waiting = [
+        value
+        for key, value in records(shard_of(app)).items()
+        if key.startswith("run:") and value["handler"] == "follow"
+    ]
     assert [run["state"] for run in waiting] == ["pending"]
 
 

@@ -225,7 +225,9 @@ def test_permits_that_cannot_be_handed_on_hold_up_no_outcome(app, database, monk
     assert worker.prefetch.in_flight == 0
 
 
-def test_what_follows_from_an_end_and_is_refused_neither_counts_it_again_nor_holds_up_anything(app, database, monkeypatch):
+def test_what_follows_from_an_end_and_is_refused_neither_counts_it_again_nor_holds_up_anything(
+    app, database, monkeypatch
+):
     # Given a job whose first failure cancels its other task, at a moment in which nothing can be cancelled
     def breaks() -> None:
         raise ValueError("no")

@@ -41,7 +41,9 @@ EXAMPLES = {
     "parallel": Example(r"430 primes, found by 3 runs", ("count_primes", {"below": 3_000})),
     "quickstart": Example(r"index of \S+ completed", trigger="index"),
     "recovery": Example(r"heartbeat of \S+ completed in"),
-    "retries": Example(r"fetch .* has failed for good: ConnectionError", ("fetch", {"url": "https://a", "fails": 9}), DEAD),
+    "retries": Example(
+        r"fetch .* has failed for good: ConnectionError", ("fetch", {"url": "https://a", "fails": 9}), DEAD
+    ),
     "web": Example(r"", ("ship", {"order": {"customer": "Ann", "parcels": 1}}), app="jobs"),
 }
 
@@ -54,7 +56,9 @@ def test_every_example_is_run():
 FIRST = ("basic", "quickstart")
 
 
-@pytest.mark.parametrize("name", [name if name in FIRST else pytest.param(name, marks=pytest.mark.slow) for name in EXAMPLES])
+@pytest.mark.parametrize(
+    "name", [name if name in FIRST else pytest.param(name, marks=pytest.mark.slow) for name in EXAMPLES]
+)
 def test_an_example_runs_with_a_server_of_its_own(name, tmp_path):
     example = EXAMPLES[name]
     (tmp_path / "tree").mkdir()

@@ -4,7 +4,9 @@ from tests.support.shard_state import outcomes, ttl_ms
 
 def add(database, field, number=1):
     state, _, of = field.partition(" ")
-    call = "local names = {} for i = 1, tonumber(ARGV[3]) do names[i] = ARGV[2] end add_outcomes(KEYS[1], ARGV[1], names)"
+    call = (
+        "local names = {} for i = 1, tonumber(ARGV[3]) do names[i] = ARGV[2] end add_outcomes(KEYS[1], ARGV[1], names)"
+    )
     execute(database, "add_outcomes", call, [database.keys.outcomes(3)], [f"{state} ", of, number])
 
 

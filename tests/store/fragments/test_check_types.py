@@ -8,7 +8,15 @@ CALL = "check_types({KEYS[1]}, {KEYS[2]}, {KEYS[3]}, {KEYS[4]}, {KEYS[5]}, {KEYS
 
 def keys_of(database):
     keys = database.keys
-    return [keys.job("a"), keys.due, keys.streams, keys.audit("a"), keys.stream("q:5"), keys.unique("u"), keys.own("written")]
+    return [
+        keys.job("a"),
+        keys.due,
+        keys.streams,
+        keys.audit("a"),
+        keys.stream("q:5"),
+        keys.unique("u"),
+        keys.own("written"),
+    ]
 
 
 @pytest.mark.parametrize("position", range(6))

@@ -3,9 +3,7 @@ from tests.support.lifecycle import enqueue, fetch
 from tests.support.shard_state import ended, outcomes, records
 
 USES = "list_ended add_outcomes leave_stream"
-CALL = (
-    "leave_stream(KEYS[1], {ARGV[1]}, {ARGV[2]}, 'alice', KEYS[2], {KEYS[4]}, KEYS[3], 'default', {'greet'}) return 'LEFT'"
-)
+CALL = "leave_stream(KEYS[1], {ARGV[1]}, {ARGV[2]}, 'alice', KEYS[2], {KEYS[4]}, KEYS[3], 'default', {'greet'}) return 'LEFT'"
 NOTHING = "leave_stream(KEYS[1], {}, {}, 'alice', KEYS[2], {}, KEYS[3], 'default', {}) return 'LEFT'"
 
 

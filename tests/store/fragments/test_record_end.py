@@ -48,4 +48,6 @@ def test_what_the_deadline_of_its_occurrence_ends_has_timed_out_and_says_so(data
 
 def test_of_a_run_that_never_began_no_attempt_is_written(database):
     record(database, "canceled", "false")
-    assert records(database) == {"run:run_1": {"state": "canceled", "attempt": "2", "unbegun": "1", "cancel_reason": ""}}
+    assert records(database) == {
+        "run:run_1": {"state": "canceled", "attempt": "2", "unbegun": "1", "cancel_reason": ""}
+    }

@@ -27,7 +27,12 @@ def test_a_run_that_says_so_ends_the_schedule_of_its_job_on_record(database):
     assert records(database)[NAME] == before | marks
     assert records(database)[f"run:{delivery.message.run}"]["state"] == "succeeded"
     said = audits(database)[f"audit:{JOB.id}"][-1]
-    assert said == {"at": str(NOW + 1000), "by": task, "what": "ended", "note": f"all imported ({delivery.message.run})"}
+    assert said == {
+        "at": str(NOW + 1000),
+        "by": task,
+        "what": "ended",
+        "note": f"all imported ({delivery.message.run})",
+    }
 
 
 def test_a_second_send_ends_nothing_again(database):

@@ -5,7 +5,9 @@ from tests.support.shard_state import find_leaks, nothing_written, records, ttl_
 
 
 def beat(database, ticker="t1", now=NOW, horizon=NOW + 2000, limit=100):
-    return heartbeats.read_agenda(database.keys, database.call(heartbeats.beat_ticker(database.keys, ticker, now, b"{}", horizon, limit, "me")))
+    return heartbeats.read_agenda(
+        database.keys, database.call(heartbeats.beat_ticker(database.keys, ticker, now, b"{}", horizon, limit, "me"))
+    )
 
 
 def test_a_ticker_says_that_it_lives_until_it_no_longer_does(database):

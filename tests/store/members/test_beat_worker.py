@@ -6,7 +6,9 @@ LEASE = 15_000
 
 
 def beat(database, worker="alice", now=NOW, since=NOW - 1000):
-    return heartbeats.read_beat_reply(database.keys, database.call(heartbeats.beat_worker(database.keys, worker, now, LEASE, since, b"{}", "me")))
+    return heartbeats.read_beat_reply(
+        database.keys, database.call(heartbeats.beat_worker(database.keys, worker, now, LEASE, since, b"{}", "me"))
+    )
 
 
 def test_a_worker_says_that_it_lives(database):

@@ -37,7 +37,11 @@ def fire(database, definition, decided, version=1):
 
 def without_entries(state):
     """The records but for the ids of entries, which are times."""
-    runs = {key: {name: text for name, text in fields.items() if name != "entry"} for key, fields in state.items() if key.startswith("run:")}
+    runs = {
+        key: {name: text for name, text in fields.items() if name != "entry"}
+        for key, fields in state.items()
+        if key.startswith("run:")
+    }
     streams = {key: list(found.entries.values()) for key, found in state.items() if key.startswith("stream:")}
     return state | runs | streams
 
@@ -147,6 +151,9 @@ def test_an_instant_that_does_not_fire_is_not_made_ready(database):
 
 def test_those_of_one_place_and_reason_go_together_fifty_at_a_time(database):
     places = ["default"] * 70 + ["etl"]
-    ready = [firing(database, job(task("only", queue=queue), name=f"job-{at}"), decision(ONE)) for at, queue in enumerate(places)]
+    ready = [
+        firing(database, job(task("only", queue=queue), name=f"job-{at}"), decision(ONE))
+        for at, queue in enumerate(places)
+    ]
     bundles = [[owner for owner, _ in bundle] for bundle in bulk_claim.split_bundles(enumerate(ready))]
     assert sorted(bundles) == [[*range(50)], [*range(50, 70)], [70]]

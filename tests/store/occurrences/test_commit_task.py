@@ -202,7 +202,12 @@ def waiting(database, definition, source):
     """A commit that cancels the first task where it waits: on its stream or in the delayed set."""
     _, message = next(build_runs(definition, 1, ONE, ONE * 1000))
     entry = records(database)[f"run:{message.run}"].get("entry", "")
-    over = build_ended(Delivery(database.keys.stream(f"{message.queue}:{message.priority}").encode(), entry.encode(), message, 0, 0), "canceled", "somebody", source)
+    over = build_ended(
+        Delivery(database.keys.stream(f"{message.queue}:{message.priority}").encode(), entry.encode(), message, 0, 0),
+        "canceled",
+        "somebody",
+        source,
+    )
     return database.call(run_ends.record_end(database.keys, over, definition))._replace(extensions=())
 
 

@@ -36,7 +36,13 @@ def test_the_work_of_a_dead_run_waits_again_as_a_new_run_and_the_dead_one_stays_
     again = encode_message(dead_letters.build_replay(letter.message, "run_2", LATER)).decode()
     expected = before | {
         "run:run_1": before["run:run_1"] | {"note": "replayed as run_2", "retried_as": "run_2"},
-        "run:run_2": {"state": "pending", "handler": "greet", "place": "default:5", "entry": entry, "retry_of": "run_1"},
+        "run:run_2": {
+            "state": "pending",
+            "handler": "greet",
+            "place": "default:5",
+            "entry": entry,
+            "retry_of": "run_1",
+        },
         "stream:default:5": Stream({entry: {"m": again, "n": "0", "c": "0"}}, {}),
     }
     del expected["dead"]

@@ -60,7 +60,9 @@ def test_a_suspended_run_has_no_attempt_and_goes_on_at_its_time(database):
     }
     assert expiring_keys(database) == {f"attempt:{FIRST}"}
     # Its time stands in the delayed set alone.
-    assert [each.due_at for each in (find_run(database, "run_1"), *find_runs(database, ["run_0", "run_1"]))] == [LATER] * 2
+    assert [each.due_at for each in (find_run(database, "run_1"), *find_runs(database, ["run_0", "run_1"]))] == [
+        LATER
+    ] * 2
 
 
 def test_it_is_woken_by_what_promotes_delayed_runs_as_the_next_attempt(database):

@@ -87,7 +87,7 @@ def list_command(session: Session, *, limit: int, offset: int, prefix: str, afte
 def _list_groups(session: Session, prefix: str, limit: int, offset: int) -> None:
     names = [name for database in session.namespace.shards for name in find_names(database)]
     found = group_names(names, prefix)
-    rows = sorted([*found.groups.items(), *((name, 1) for name in found.alone)])
+    rows = sorted([*((start, len(own)) for start, own in found.groups.items()), *((name, 1) for name in found.alone)])
     page = [{"name": name, "jobs": count, "is_group": name in found.groups} for name, count in rows]
     answer = list_page("name", page[offset : offset + limit], offset, len(page))
     session.print_list(answer, lambda: _groups_table(answer.rows))

@@ -50,9 +50,7 @@ if port := os.environ.get("DJANGO_TEST_POSTGRES"):
         "HOST": "127.0.0.1",
         "PORT": port,
     }
-TASKS = {
-    "default": {"BACKEND": "jobistemer.contrib.django.backend.JobistemerBackend", "QUEUES": ["default", "mail"]}
-}
+TASKS = {"default": {"BACKEND": "jobistemer.contrib.django.backend.JobistemerBackend", "QUEUES": ["default", "mail"]}}
 JOBISTEMER = {
     "URL": os.environ.get("DJANGO_TEST_SERVER", "fake://django"),
     "NAMESPACE": "django",

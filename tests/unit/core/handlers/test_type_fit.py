@@ -84,7 +84,16 @@ def test_what_may_fit_or_is_not_known_is_let_through(returned, wanted):
 
 
 @pytest.mark.parametrize(
-    ("annotation", "shown"), [(int, "int"), (list[int], "list[int]"), (int | None, "int | None"), (Any, "Any"), (Item, "Item"), (None, "None"), (list[Item] | None, "list[Item] | None")]
+    ("annotation", "shown"),
+    [
+        (int, "int"),
+        (list[int], "list[int]"),
+        (int | None, "int | None"),
+        (Any, "Any"),
+        (Item, "Item"),
+        (None, "None"),
+        (list[Item] | None, "list[Item] | None"),
+    ],
 )
 def test_a_type_is_shown_as_it_stands_in_code(annotation, shown):
     assert show_type(annotation) == shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobistemer.core.reads.name_groups import NameGroups, group_names
+from jobistemer.core.reads.name_groups import group_names
 
 TENANTS = [f"tenant-{number}" for number in range(12)]
 REPORTS = [f"shop.{number}.{kind}" for number in range(3) for kind in ("daily", "weekly", "monthly", "yearly")]
@@ -32,5 +32,26 @@ REPORTS = [f"shop.{number}.{kind}" for number in range(3) for kind in ("daily", 
 )
 def test_names_that_begin_alike_are_a_group_and_no_name_is_lost(names, inside, groups, alone):
     found = group_names(names, inside)
-    assert found == NameGroups(groups, alone)
-    assert sum(found.groups.values()) + len(found.alone) == len([each for each in names if each.startswith(inside)])
+    assert ({start: len(own) for start, own in found.groups.items()}, found.alone) == (groups, alone)
+    members = [name for own in found.groups.values() for name in own]
+    assert sorted([*members, *found.alone]) == sorted(each for each in names if each.startswith(inside))
+    assert all(name.startswith(start) for start, own in found.groups.items() for name in own)
+
+
+class Looked(str):
+    """A name that counts how often its beginning is compared."""
+
+    times = 0
+    __slots__ = ()
+
+    def startswith(self, *given):
+        Looked.times += 1
+        return super().startswith(*given)
+
+
+def test_each_name_is_compared_once_however_many_groups_there_are():
+    names = [Looked(f"tenant{tenant}-job{number}") for tenant in range(2_000) for number in range(10)]
+    Looked.times = 0
+    found = group_names(names)
+    assert (len(found.groups), found.groups["tenant7-"]) == (2_000, [f"tenant7-job{number}" for number in range(10)])
+    assert Looked.times == len(names)
