@@ -129,6 +129,7 @@ def mount_dashboard(
     if endpoint in flask_app.view_functions:
         raise Misconfigured(f"endpoint {show(endpoint)} is taken: give this dashboard another one, endpoint=…")
     prefix, inner = f"/{path.strip('/')}".rstrip("/"), dashboard(jobs, hosts=hosts, read_only=read_only)
+    _check_static(flask_app, prefix)
 
     def show_dashboard(rest: str = "") -> Any:  # noqa: ARG001 - the path is read as it was sent
         user = authorize() if needs_login(request.path.removeprefix(prefix)) else "a signed link"
@@ -138,6 +139,18 @@ def mount_dashboard(
 
     for rule in (f"{prefix}/", f"{prefix}/<path:rest>"):
         flask_app.add_url_rule(rule, endpoint, show_dashboard, methods=["GET", "POST"])
+
+
+def _check_static(flask_app: Flask, prefix: str) -> None:
+    """Refuse a path whose style sheet the rule of Flask for its own static files would answer, with 404."""
+    taken = flask_app.static_url_path if flask_app.has_static_folder else None
+    # Of rules that fit, that with the longer fixed part counts, then that which was added first.
+    if taken in {prefix, f"{prefix}/static"}:
+        raise Misconfigured(
+            f"the dashboard at {show(prefix or '/')} and the static files of this Flask application, at "
+            f"{show(taken or '/')}, take the same paths: make it with Flask(…, static_folder=None) or another "
+            "static_url_path, or give the dashboard another path"
+        )
 
 
 def _call_dashboard(inner: Any, prefix: str, user: str) -> Response:

@@ -25,8 +25,8 @@ def jobs(server_url):
     return empty_app(server_url)
 
 
-def make_flask(name="shop"):
-    flask = Flask(name)
+def make_flask(name="shop", **options):
+    flask = Flask(name, **options)
     flask.config["SHOP"] = name
     flask.seen = []
 
@@ -184,15 +184,37 @@ def test_a_signed_link_opens_its_question_for_one_whom_the_application_does_not_
 
 
 def test_a_dashboard_may_be_all_of_a_site_and_a_second_one_has_a_name_of_its_own(jobs):
-    flask = make_flask()
+    flask = make_flask(static_folder=None)
     given = {"authorize": lambda: "ann", "hosts": ["shop.example"]}
     mount_dashboard(flask, "/", jobs, **given)
     with pytest.raises(Misconfigured, match="is taken: give this dashboard another one"):
         mount_dashboard(flask, "/look", jobs, read_only=True, **given)
     mount_dashboard(flask, "/look", jobs, read_only=True, endpoint="look", **given)
     client = flask.test_client()
-    assert 'href="/workers"' in client.get("/", base_url="http://shop.example").text
-    assert 'href="/look/workers"' in client.get("/look/", base_url="http://shop.example").text
+    for prefix in ("", "/look"):
+        page = client.get(f"{prefix}/", base_url="http://shop.example").text
+        assert f'href="{prefix}/workers"' in page
+        (sheet,) = re.findall(r'href="([^"]+\.css[^"]*)"', page)
+        assert client.get(sheet, base_url="http://shop.example").status_code == 200, sheet
+
+
+@pytest.mark.parametrize(
+    ("path", "static"),
+    [("/", {}), ("/jobs", {"static_url_path": "/jobs/static"}), ("/", {"static_url_path": "/"})],
+)
+def test_a_dashboard_that_the_static_files_of_flask_would_hide_is_refused(jobs, path, static):
+    flask = make_flask(**static)
+    with pytest.raises(Misconfigured, match=r"static_folder=None.* or give the dashboard another path"):
+        mount_dashboard(flask, path, jobs, authorize=lambda: "ann")
+    assert "jobistemer_dashboard" not in flask.view_functions
+
+
+@pytest.mark.parametrize(("path", "static"), [("/", "/files"), ("/jobs", "/"), ("/jobs", "/static")])
+def test_a_dashboard_has_its_style_sheet_where_the_static_files_of_flask_are_elsewhere(jobs, path, static):
+    flask = make_flask(static_url_path=static)
+    mount_dashboard(flask, path, jobs, authorize=lambda: "ann", hosts=["shop.example"])
+    sheet = f"{path.rstrip('/')}/static/dashboard.css"
+    assert flask.test_client().get(sheet, base_url="http://shop.example").status_code == 200
 
 
 def test_commands_look_where_the_application_does_whatever_the_environment_says(jobs, monkeypatch):
