@@ -7,6 +7,7 @@ commands. On PostgreSQL the same tests run in a process of their own.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import pytest
 from jobistemer import InvalidPayload, Jobistemer, Misconfigured, RunFailed, UnknownRun
 from jobistemer.app.declared_queues import find_declared_queues
 from jobistemer.control.changes import ChangeList
+from jobistemer.control.queues import QueueControl
 from tests.support.apps import drain_queues
 from tests.support.paths import ROOT
 from tests.support.postgres import find_binaries, running_postgres
@@ -427,6 +429,22 @@ def test_call_command_runs_commands_with_their_options_and_raises_for_those_that
     with pytest.raises(CommandError, match="is not on record") as raised:
         call_command("jobistemer", "run", "show", "run_1")
     assert raised.value.returncode == 1
+
+
+@pytest.mark.parametrize("typed", ["n\n", ""])
+def test_call_command_raises_for_a_command_that_was_not_confirmed(app, monkeypatch, typed):
+    from django.core.management import CommandError, call_command
+
+    for variable in ("JOBISTEMER_APP", "JOBISTEMER_NAMESPACE", "JOBISTEMER_URL"):
+        # Restored after the test, as above.
+        monkeypatch.setenv(variable, "elsewhere")
+    app.enqueue("unknown", queue="kept")
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    with pytest.raises(CommandError, match="queue purge kept was not confirmed") as raised:
+        call_command("jobistemer", "queue", "purge", "kept")
+    assert raised.value.returncode == 1
+    purged = QueueControl(app.namespace).purge("kept")
+    assert purged == 1
 
 
 def test_options_of_django_are_not_handed_on(app, capsys, monkeypatch):

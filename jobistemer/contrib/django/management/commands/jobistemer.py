@@ -45,13 +45,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run a command for `call_command("jobistemer", "deploy", "--yes")`.
 
-        Raises CommandError, with the exit code as `returncode`, for a command that fails.
+        Raises CommandError, with the exit code as `returncode`, for a command that fails or was not confirmed.
         """
         arguments = [*args, *options.get("arguments", ())]
         try:
             code = self._make_group().main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
         except click.ClickException as error:
             raise CommandError(error.format_message(), returncode=error.exit_code) from error
+        except click.Abort as error:
+            message = f"jobistemer {' '.join(arguments)} was not confirmed, or interrupted"
+            raise CommandError(message, returncode=1) from error
         except SystemExit as ended:
             code = ended.code
         if code:
