@@ -20,10 +20,11 @@ from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.states import TERMINAL_RUNS, RunState
 from jobistemer.runtime.offload import offload, twin
+from jobistemer.store.async_database import AsyncDatabase
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records
-from jobistemer.store.reads.jobs import locate_run
+from jobistemer.store.reads.jobs import locate_record
 from jobistemer.store.reads.run_watcher import RunUpdate, RunWatcher
 from jobistemer.store.server.connection import LONGEST_PAUSE_S
 
@@ -53,26 +54,29 @@ class RunHandle(Generic[R]):
 
     def record(self) -> RunRecord:
         """Return the record of the run. Raises UnknownRun when it never was or its retention is over."""
-        return self._require_record(records.find_run(self._database(), self.id))
+        return _require(self.id, records.find_run(self._database(), self.id))
 
     def state(self) -> RunState:
         """Return the state of the run. Raises UnknownRun."""
-        return self.record().state
+        return _require(self.id, records.find_record(self._database(), self.id)).state
 
     async def record_async(self) -> RunRecord:
         """Return the record like `record`, awaited."""
+        database, run = await self._find_async()
+        command = records.due_command(database.keys, run)
+        return run if command is None else records.add_due_time(run, await database.ask(*command))
+
+    async def _find_async(self) -> tuple[AsyncDatabase, RunRecord]:
         # In a thread where the server has to be asked: for the number of shards, or for the shard of the run.
         is_known = self._found_database is not None or (self._shard is not None and self._namespace.is_connected)
         found = self._database() if is_known else await offload(self._database)
         database = self._namespace.async_shard(found)
         answer = await database.ask(*records.run_command(database.keys, self.id))
-        run = self._require_record(records.read_run(self.id, answer))
-        command = records.due_command(found.keys, run)
-        return run if command is None else records.add_due_time(run, await database.ask(*command))
+        return database, _require(self.id, records.read_run(self.id, answer))
 
     async def state_async(self) -> RunState:
         """Return the state like `state`, awaited."""
-        return (await self.record_async()).state
+        return (await self._find_async())[1].state
 
     def result(self, timeout: float | None = None) -> R:
         """Wait for the run to end and return its result, of the type that the task declares.
@@ -82,7 +86,7 @@ class RunHandle(Generic[R]):
         """
         with wait_for_end(self.id, timeout) as pauses:
             for pause in pauses:
-                record = self.record()
+                record = _require(self.id, records.find_record(self._database(), self.id))
                 if record.state in TERMINAL_RUNS:
                     return self._result_or_raise(record)
                 self._namespace.sleeper.sleep(pause)
@@ -95,7 +99,7 @@ class RunHandle(Generic[R]):
             wait_for_end(self.id, timeout, longest_pause) as pauses,
         ):
             for pause in pauses:
-                record = await self.record_async()
+                _, record = await self._find_async()
                 if record.state in TERMINAL_RUNS:
                     return self._result_or_raise(record)
                 await self._namespace.sleeper.sleep_async(pause)
@@ -129,7 +133,7 @@ class RunHandle(Generic[R]):
         watcher = RunWatcher(self._database(), self.id)
         while True:
             yield from watcher.poll()
-            self._require_record(watcher.record)
+            _require(self.id, watcher.record)
             if watcher.is_over:
                 return
             self._namespace.sleeper.sleep(every)
@@ -140,7 +144,7 @@ class RunHandle(Generic[R]):
         while True:
             for update in await offload(lambda: list(watcher.poll())):
                 yield update
-            self._require_record(watcher.record)
+            _require(self.id, watcher.record)
             if watcher.is_over:
                 return
             await self._namespace.sleeper.sleep_async(every)
@@ -148,15 +152,10 @@ class RunHandle(Generic[R]):
     def _database(self) -> Database:
         if self._found_database is None and self._shard is not None:
             self._found_database = self._namespace.for_id(self._shard)
-        if self._found_database is None and (located := locate_run(self._namespace.shards, self.id)):
+        if self._found_database is None and (located := locate_record(self._namespace.shards, self.id)):
             self._found_database = located[0]
         # A run that is on no shard may be created later, so nothing is remembered of it.
         return self._found_database or self._namespace.shards[0]
-
-    def _require_record(self, record: RunRecord | None) -> RunRecord:
-        if record is None:
-            raise UnknownRun(f"run {self.id:.100} is not on record: it never was, or its retention is over")
-        return record
 
     def _result_or_raise(self, record: RunRecord) -> R:
         if record.state is RunState.SUCCEEDED:
@@ -168,6 +167,12 @@ class RunHandle(Generic[R]):
             attempts=record.attempts,
             error=record.error,
         )
+
+
+def _require(run_id: str, record: RunRecord | None) -> RunRecord:
+    if record is None:
+        raise UnknownRun(f"run {run_id:.100} is not on record: it never was, or its retention is over")
+    return record
 
 
 class TaskHandle(Generic[P, R]):

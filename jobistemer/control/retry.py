@@ -14,7 +14,7 @@ from jobistemer.store.calls.runs import new_run_id
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records
-from jobistemer.store.reads.jobs import locate_run
+from jobistemer.store.reads.jobs import locate_record
 
 
 def retry_run(namespace: Namespace, run_id: str, by: str | None = None, dropped_steps: Sequence[str] = ()) -> str:
@@ -47,7 +47,7 @@ def retry_run(namespace: Namespace, run_id: str, by: str | None = None, dropped_
 
 
 def _find_retryable(namespace: Namespace, run_id: str) -> tuple[Database, Message]:
-    located = locate_run(namespace.shards, run_id)
+    located = locate_record(namespace.shards, run_id)
     if located is None:
         raise UnknownRun(f"run {run_id:.100} is not on record: it never was, or its retention is over")
     database, run = located

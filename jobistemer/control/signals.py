@@ -25,7 +25,7 @@ from jobistemer.runtime.log_limit import log_limited
 from jobistemer.store.calls.durable.signals import find_holder, send_signal
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.reads.jobs import locate_run
+from jobistemer.store.reads.jobs import locate_record
 
 log = logging.getLogger("jobistemer.control")
 NO_HANDLERS: Final[Mapping[str, Handler]] = {}
@@ -101,8 +101,8 @@ def _check_wait(run: RunRecord, name: str, encoded: str) -> None:
 
 
 def require_run(namespace: Namespace, run_id: str) -> tuple[Database, RunRecord]:
-    """Return the shard and the record of a run. Raises UnknownRun."""
-    located = locate_run(namespace.shards, check_id("run id", run_id))
+    """Return the shard and the record of a run, to act on it. Raises UnknownRun."""
+    located = locate_record(namespace.shards, check_id("run id", run_id))
     if located is None:
         raise UnknownRun(f"run {run_id:.100} is not on record: it never was, or its retention is over")
     return located

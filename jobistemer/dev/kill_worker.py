@@ -16,7 +16,7 @@ from jobistemer.runtime.child_process import ChildProcess
 from jobistemer.store.calls import streams
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.reads.records import find_attempts, find_run
+from jobistemer.store.reads.records import find_attempts, find_record
 
 Notify = Callable[[str], None]
 MAX_RUNS = 1_000
@@ -110,7 +110,7 @@ class WorkerKiller:
 
 def _find_takeover(abandoned: AbandonedRun) -> tuple[AttemptRecord | None, AttemptRecord | None]:
     """Return the lost attempt of an abandoned run and a later attempt that has ended; None for a missing one."""
-    run = find_run(abandoned.database, abandoned.run)
+    run = find_record(abandoned.database, abandoned.run)
     attempts = find_attempts(abandoned.database, run) if run is not None else []
     lost = [each for each in attempts if each.number == abandoned.attempt and each.state is AttemptState.LOST]
     later = [each for each in attempts if each.number > abandoned.attempt and each.state in TERMINAL_ATTEMPTS]

@@ -17,7 +17,7 @@ from jobistemer.core.runs.message import Message
 from jobistemer.core.states import WAITING_RUNS, RunState
 from jobistemer.store.reads.entries import find_current_message, list_entries
 from jobistemer.store.reads.jobs import locate_run
-from jobistemer.store.reads.records import find_message, find_run
+from jobistemer.store.reads.records import find_message, find_record
 from jobistemer.testing.times import to_datetime
 
 MAX_ENTRIES = 10_000
@@ -79,7 +79,7 @@ class CallLog:
     def _record_waiting(self) -> None:
         for database in self._app.namespace.shards:
             for run in list_entries([database], limit=MAX_ENTRIES):
-                record = None if run.id in self._messages else find_run(database, run.id)
+                record = None if run.id in self._messages else find_record(database, run.id)
                 message = find_current_message(database, record) if record is not None else None
                 if message is not None:
                     self.record_executed(message)

@@ -36,7 +36,7 @@ _LEVELS: Final = {"debug": "dim", "warning": "yellow", "error": "red", "critical
 @with_session
 def watch_command(session: Session, run_id: str) -> None:
     """Follow a run until it ends. Exit code 0 when it succeeded, 1 when it did not."""
-    located = jobs.locate_run(session.namespace.shards, run_id)
+    located = jobs.locate_record(session.namespace.shards, run_id)
     if located is None:
         raise UnknownRun(f"run {run_id} is not on record: it never was, or its retention is over")
     watcher = RunWatcher(located[0], run_id)

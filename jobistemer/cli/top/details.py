@@ -133,7 +133,7 @@ def _read_ticker(namespace: Namespace, name: str) -> Details | None:
 
 
 def _read_run(namespace: Namespace, run_id: str) -> Details | None:
-    located = jobs.locate_run(namespace.shards, run_id)
+    located = jobs.locate_record(namespace.shards, run_id)
     if located is None:
         return None
     (database, run), now_ms = located, namespace.clock.now_ms()

@@ -38,7 +38,7 @@ from jobistemer.core.runs.records import AttemptRecord, RunRecord
 from jobistemer.core.states import RunState
 from jobistemer.store.calls.attempt_log import read_attempt_log
 from jobistemer.store.database import Database
-from jobistemer.store.reads.jobs import locate_run
+from jobistemer.store.reads.jobs import locate_record
 from jobistemer.store.reads.messages import find_sent_message
 from jobistemer.store.reads.records import find_attempts
 
@@ -93,7 +93,7 @@ class JobistemerBackend(BaseTaskBackend):
     def get_result(self, result_id: str) -> Any:
         """Return the result with an id. Raises TaskResultDoesNotExist."""
         try:
-            located = locate_run(get_app().namespace.shards, check_id("run id", result_id))
+            located = locate_record(get_app().namespace.shards, check_id("run id", result_id))
         except InvalidInput:
             raise TaskResultDoesNotExist(result_id) from None
         if located is None or located[1].handler not in _TASKS:

@@ -39,7 +39,7 @@ def cancel_run(database: Database, run_id: str, reason: str) -> str:
     with every look. Raises NotConnected or ServerRefused, as all functions here.
     """
     for _ in range(TRIES):
-        record = records.find_run(database, run_id)
+        record = records.find_record(database, run_id)
         if record is None:
             return "UNKNOWN"
         if record.state in TERMINAL_RUNS:

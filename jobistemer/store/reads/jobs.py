@@ -5,7 +5,7 @@ Everything is found through the sets that scripts maintain; the keyspace is neve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +22,7 @@ from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, read_delayed_member, split_delayed_member
 from jobistemer.store.quarantine import find_wrong_types
 from jobistemer.store.reading import read_members, read_number, read_scored
-from jobistemer.store.reads.records import find_occurrences, find_run, find_runs
+from jobistemer.store.reads.records import find_occurrences, find_record, find_run, find_runs
 
 MAX_SHOWN_CHARS: Final = 200
 """How much is shown of a change that cannot be read."""
@@ -161,13 +161,24 @@ def list_limited(shards: Sequence[Database], limit: int = 20) -> list[RunRecord]
     return found[:limit]
 
 
-def locate_run(shards: Sequence[Database], run_id: str) -> tuple[Database, RunRecord] | None:
-    """Find a run on any shard; returns its shard and its record, or None.
+def locate_record(shards: Sequence[Database], run_id: str) -> tuple[Database, RunRecord] | None:
+    """Find a run on any shard; returns its shard and its record as `find_record` does, or None.
 
     The id of a run does not say the shard: it depends on the job or the unique key of the run.
     """
+    return _locate(shards, run_id, find_record)
+
+
+def locate_run(shards: Sequence[Database], run_id: str) -> tuple[Database, RunRecord] | None:
+    """Find a run on any shard like `locate_record`, to show it: its record has its due time."""
+    return _locate(shards, run_id, find_run)
+
+
+def _locate(
+    shards: Sequence[Database], run_id: str, find: Callable[[Database, str], RunRecord | None]
+) -> tuple[Database, RunRecord] | None:
     for database in shards:
-        record = find_run(database, run_id)
+        record = find(database, run_id)
         if record is not None:
             return database, record
     return None

@@ -68,9 +68,14 @@ def add_due_time(run: RunRecord, answer: float | bytes | None) -> RunRecord:
     return run if answer is None else msgspec.structs.replace(run, due_at=int(float(answer)))
 
 
+def find_record(database: Database, run_id: str) -> RunRecord | None:
+    """Return the record of a run as it is stored, for callers that act on the run: when it is due may be missing."""
+    return read_run(run_id, database.read(*run_command(database.keys, run_id)))
+
+
 def find_run(database: Database, run_id: str) -> RunRecord | None:
-    """Return the record of a run; None when it never existed, or its retention is over."""
-    run = read_run(run_id, database.read(*run_command(database.keys, run_id)))
+    """Return the record of a run with its due time; None when it never existed, or its retention is over."""
+    run = find_record(database, run_id)
     return run if run is None else _add_due_times(database, [run])[0]
 
 

@@ -47,7 +47,7 @@ def read_group(database: Database, group: str) -> GroupReport | None:
     state = groups.find_group(database, group)
     if state is None:
         return None
-    reducer = records.find_run(database, group)
+    reducer = records.find_record(database, group)
     return GroupReport(
         total=state.added if state.total is None else state.total,
         done=state.done,

@@ -50,7 +50,7 @@ class RunWatcher:
         """Yield the changes since the last poll, in order; nothing when the run is not on record."""
         # The record is read before the lines: an attempt stores its lines before its end, so once the record says that
         # the run has ended, all lines are there. The other way round, the last ones could be missed.
-        self.record = record = records.find_run(self._database, self._run_id)
+        self.record = record = records.find_record(self._database, self._run_id)
         if record is None:
             return
         while self._attempt < record.attempt:

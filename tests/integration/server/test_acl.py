@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 
 import pytest
@@ -25,16 +26,20 @@ from jobistemer.core.unreadable import Unreadable
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store import acl
+from jobistemer.store.acl import PRODUCER
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import jobs, queues
 from jobistemer.store.reads.metrics import Gauges
+from jobistemer.store.reads.records import find_record
 from jobistemer.store.server.connection import Server
 from jobistemer.ticker import Ticker
 from jobistemer.web.shared.actions import ACTIONS
 from tests.support.apps import running_worker
 from tests.support.dashboard_client import DashboardClient
+from tests.support.lifecycle import fetch_one
 from tests.support.roles import create_user_on, wait_for_scripts
 from tests.support.servers import SHARDS, clusters, empty_server, running, single
+from tests.support.steps import suspend
 from tests.support.worker_processes import wait_until
 
 
@@ -184,6 +189,38 @@ def test_a_role_cannot_do_what_another_one_does(url, role, command):
     with pytest.raises(redis.ResponseError, match="(?i)no permission"):
         client.execute_command(*command)
     client.close()
+
+
+def test_a_waiting_run_is_signaled_with_two_commands_and_the_rule_of_an_earlier_release(server, admins, url, monkeypatch):
+    # Given a run that waits, and a producer whose rule is older than the reading of due times
+    app = shop(server)
+    run = app.enqueue("quiet", {})
+    (shard,) = [each for each in app.namespace.shards if find_record(each, run.id)]
+    assert suspend(shard, fetch_one(shard), wait="paid").word == "DONE"
+    assert app.signal(run, "other", 1)
+    earlier = [each for each in PRODUCER.writes if each != "zscore delayed"]
+    monkeypatch.setitem(acl.ROLES, "producer", PRODUCER._replace(writes=tuple(earlier)))
+    producer = shop(url("producer"))
+    assert producer.run(run.id).state() == "suspended"
+    before = count_commands(admins)
+
+    # When it is signaled
+    assert producer.signal(run.id, "paid", 2)
+
+    # Then its record was looked for on the shards up to its own, and the signal was sent
+    looks = app.namespace.shards.index(shard) + 1
+    spent = count_commands(admins) - before
+    assert (spent["hgetall"], spent["zscore"], spent["evalsha"]) == (looks, 0, 1)
+    assert app.run(run.id).state() == "pending"
+    assert denied(admins) == []
+
+
+def count_commands(admins: list[redis.Redis]) -> Counter[str]:
+    """How often each command was executed, by a client or a script."""
+    found = Counter[str]()
+    for admin in admins:
+        found.update({name.removeprefix("cmdstat_"): each["calls"] for name, each in admin.info("commandstats").items()})
+    return found
 
 
 def test_a_missing_permission_is_told_with_the_command_the_role_and_the_remedy(url):
