@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 import msgspec
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
-
-_AT_WORK: Final = frozenset({"job", "queue", "worker", "ticker"})
-"""What every namespace at work has: where one has none, the command may have looked in the wrong place."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
@@ -53,15 +50,21 @@ class Session:
 
             print_renderable(render())
 
-    def print_list(self, answer: ListAnswer, render: Callable[[], RenderableType]) -> None:
-        """Print a part of a list: as JSON, or as the table that `render` returns, with a line about its numbers."""
+    def describe_place(self) -> str:
+        """Return where a command looks: for lists of what every namespace at work has, when one has none."""
+        return f"looked in {self.namespace}; `jobistemer doctor` lists the namespaces of the server"
+
+    def print_list(self, answer: ListAnswer, render: Callable[[], RenderableType], *, if_empty: str = "") -> None:
+        """Print a part of a list: as JSON, or as the table that `render` returns, with a line about its numbers.
+
+        if_empty: the line in place of that one when there is nothing, empty for none.
+        """
 
         def render_all() -> RenderableType:
             from jobistemer.terminal.tables import cell, stack  # noqa: PLC0415 - see `print_answer`
 
-            place = f"looked in {self.namespace}; `jobistemer doctor` lists the namespaces of the server"
-            told = [answer.describe()] if answer.is_told else [place] if answer.noun in _AT_WORK else []
-            return stack(render(), *map(cell, told))
+            told = answer.describe() if answer.is_told else if_empty
+            return stack(render(), *([cell(told)] if told else []))
 
         self.print_answer(answer.to_json(), render_all)
 

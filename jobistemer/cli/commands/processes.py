@@ -39,7 +39,8 @@ def worker_group() -> None:
 def list_workers_command(session: Session) -> None:
     """List the workers with their last heartbeat."""
     found = queues.list_workers(session.namespace.shards)
-    session.print_list(list_all("worker", found), lambda: _workers_table(found, session.now_ms))
+    answer, place = list_all("worker", found), session.describe_place()
+    session.print_list(answer, lambda: _workers_table(found, session.now_ms), if_empty=place)
 
 
 @worker_group.command("quiet")
@@ -70,7 +71,8 @@ def ticker_group() -> None:
 def list_tickers_command(session: Session) -> None:
     """List the tickers with their last heartbeat."""
     found = queues.list_tickers(session.namespace.shards)
-    session.print_list(list_all("ticker", found), lambda: _tickers_table(found, session.now_ms))
+    answer, place = list_all("ticker", found), session.describe_place()
+    session.print_list(answer, lambda: _tickers_table(found, session.now_ms), if_empty=place)
 
 
 def _send_command(session: Session, worker: str, command: str, by: str | None) -> None:

@@ -30,7 +30,7 @@ def list_command(session: Session) -> None:
     shards = session.namespace.shards
     found, delayed = queues.list_queues(shards), count_delayed(shards)
     answer = list_all("queue", found, delayed=delayed)
-    session.print_list(answer, lambda: _with_hints(session, answer, delayed))
+    session.print_list(answer, lambda: _with_hints(session, answer, delayed), if_empty=session.describe_place())
 
 
 @queue_group.command("pause")

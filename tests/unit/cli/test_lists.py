@@ -159,9 +159,16 @@ def test_rows_that_come_between_two_reads_leave_the_numbers_possible():
     assert list_found("job", "", 5, 2).is_exact is False
 
 
-@pytest.mark.parametrize("group", ["job", "queue", "worker", "ticker"])
-def test_where_there_is_nothing_the_command_says_where_it_has_looked(cli, group):
-    told = cli(group, "list", "--namespace", "elsewhere").stdout
+@pytest.mark.parametrize("given", ["job list", "job list --groups", "queue list", "worker list", "ticker list"])
+def test_where_there_is_nothing_the_command_says_where_it_has_looked(cli, given):
+    told = cli(*given.split(), "--namespace", "elsewhere").stdout
     assert "looked in namespace 'elsewhere' on fake://" in told
     assert "`jobistemer doctor` lists the namespaces of the server" in told
-    assert "looked in" not in cli(group, "list", "--namespace", "elsewhere", "--json").stdout
+    assert "looked in" not in cli(*given.split(), "--namespace", "elsewhere", "--json").stdout
+
+
+@pytest.mark.parametrize("groups", [(), ("--groups",)])
+def test_a_prefix_that_no_job_has_says_nothing_of_the_place(cli, world, groups):
+    told = cli("job", "list", "--prefix", "zzz", *groups).stdout
+    assert told.startswith("no job "), told
+    assert "looked in" not in told

@@ -81,7 +81,10 @@ def list_command(session: Session, *, limit: int, offset: int, prefix: str, afte
     shards = session.namespace.shards
     found = jobs.list_jobs(shards, offset, limit)
     answer = list_page("job", found, offset, jobs.count_jobs(shards))
-    session.print_list(answer, lambda: "" if offset and not found else _jobs_table(found, session.now_ms))
+    place = session.describe_place()
+    session.print_list(
+        answer, lambda: "" if offset and not found else _jobs_table(found, session.now_ms), if_empty=place
+    )
 
 
 def _list_groups(session: Session, prefix: str, limit: int, offset: int) -> None:
@@ -90,7 +93,9 @@ def _list_groups(session: Session, prefix: str, limit: int, offset: int) -> None
     rows = sorted([*((start, len(own)) for start, own in found.groups.items()), *((name, 1) for name in found.alone)])
     page = [{"name": name, "jobs": count, "is_group": name in found.groups} for name, count in rows]
     answer = list_page("name", page[offset : offset + limit], offset, len(page))
-    session.print_list(answer, lambda: _groups_table(answer.rows))
+    # Of a prefix there may be none in the right place.
+    place = "" if prefix else session.describe_place()
+    session.print_list(answer, lambda: _groups_table(answer.rows), if_empty=place)
 
 
 def _groups_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
