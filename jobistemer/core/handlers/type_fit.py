@@ -70,5 +70,3 @@ def _kinds_of(info: inspect.Type) -> frozenset[str]:
         return _kinds_of(info.type)
     kind = _KINDS.get(type(info))
     return frozenset({kind}) if kind else _UNKNOWN
-
-
