@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.runs.message import Delivery
@@ -21,6 +22,9 @@ from jobistemer.store.scripts import ScriptCall
 
 BATCH = 200
 
+_CANCELED_WHEN: Final = {"fetched": "canceled before it began", "attempt": "canceled while its worker ended"}
+"""What the attempt of a canceled run says, by the source that the run is taken from."""
+
 BuildCall = Callable[[Delivery], ScriptCall]
 
 
@@ -32,7 +36,7 @@ def hand_back(
     Raises NotConnected or ServerRefused: repeat the same call, it does not touch entries that were given back.
     """
     build = partial(runs.hand_back, database.keys, now=database.clock.now_ms(), delay_ms=delay_ms, note=note)
-    _give_back(database, deliveries, worker, build, has_begun=False)
+    _give_back(database, deliveries, worker, build, "fetched")
 
 
 def interrupt(database: Database, deliveries: Sequence[Delivery], worker: str) -> None:
@@ -41,7 +45,7 @@ def interrupt(database: Database, deliveries: Sequence[Delivery], worker: str) -
     Raises NotConnected or ServerRefused: repeat the same call, it does not touch entries that were given back.
     """
     build = partial(runs.interrupt_run, database.keys)
-    _give_back(database, deliveries, worker, build, has_begun=True)
+    _give_back(database, deliveries, worker, build, "attempt")
 
 
 def put_off_unknown(database: Database, deliveries: Sequence[Delivery], worker: str, note: str) -> None:
@@ -50,12 +54,10 @@ def put_off_unknown(database: Database, deliveries: Sequence[Delivery], worker: 
     Raises NotConnected or ServerRefused: repeat the same call, it does not touch entries that were put off.
     """
     build = partial(unknown_tasks.put_off_unknown, database.keys, now_ms=database.clock.now_ms(), note=note)
-    _give_back(database, deliveries, worker, build, has_begun=False)
+    _give_back(database, deliveries, worker, build, "fetched")
 
 
-def _give_back(
-    database: Database, deliveries: Sequence[Delivery], worker: str, build: BuildCall, *, has_begun: bool
-) -> None:
+def _give_back(database: Database, deliveries: Sequence[Delivery], worker: str, build: BuildCall, source: str) -> None:
     if not deliveries:
         return
     refused: JobistemerError | None = None
@@ -67,7 +69,7 @@ def _give_back(
             if isinstance(reply, JobistemerError):
                 refused = reply
             elif reply.word == "CANCELED":
-                canceled.append(_end_canceled(delivery, worker, now_ms, has_begun=has_begun))
+                canceled.append(_end_canceled(delivery, worker, now_ms, source))
     cancel.end_as_canceled(database, canceled)
     limits.release_deliveries(database, deliveries)
     if refused is not None:
@@ -86,12 +88,11 @@ def return_unstarted(database: Database, unstarted: Sequence[Unstarted], worker:
         canceled = [part[position - 1] for position in reply.values]
         if canceled:
             now_ms = database.clock.now_ms()
-            ended = [_end_canceled(each.delivery, worker, now_ms, has_begun=False) for each in canceled]
+            ended = [_end_canceled(each.delivery, worker, now_ms, "fetched") for each in canceled]
             cancel.end_as_canceled(database, ended)
             limits.release_deliveries(database, [each.delivery for each in canceled])
 
 
-def _end_canceled(delivery: Delivery, worker: str, now_ms: int, *, has_begun: bool) -> EndedAttempt:
-    reason = "canceled while its worker ended" if has_begun else "canceled before it began"
-    outcome = Outcome(AttemptState.CANCELED, error=reason)
-    return EndedAttempt(delivery, outcome, CANCELED, worker, 0, now_ms, "attempt" if has_begun else "fetched")
+def _end_canceled(delivery: Delivery, worker: str, now_ms: int, source: str) -> EndedAttempt:
+    outcome = Outcome(AttemptState.CANCELED, error=_CANCELED_WHEN[source])
+    return EndedAttempt(delivery, outcome, CANCELED, worker, 0, now_ms, source)

@@ -99,7 +99,9 @@ def test_a_run_that_was_asked_to_be_canceled_ends_so_instead_of_going_back(datab
     with nothing_written(database):
         assert interrupt(database, delivery) == Reply("CANCELED", [])
     hand_back.interrupt(database, [delivery], "alice")
-    assert records(database)["run:run_1"]["state"] == "canceled"
+    after = records(database)
+    assert after["run:run_1"]["state"] == "canceled"
+    assert after[f"attempt:{FIRST}"]["error"] == "canceled while its worker ended"
     assert fetch(database) == []
 
 

@@ -71,7 +71,9 @@ def test_who_returns_a_run_that_was_cancelled_ends_it(database):
     delivery = fetch_one(database)
     database.call(runs.request_cancel(database.keys, "run_1", delivery.entry.decode(), NOW))
     hand_back.return_unstarted(database, [Unstarted(delivery)], "alice")
-    assert records(database)["run:run_1"]["state"] == "canceled"
+    run = records(database)["run:run_1"]
+    # No attempt of it has begun, so there is none on record.
+    assert (run["state"], run["unbegun"]) == ("canceled", "1")
     assert fetch(database, "bob", "default:10") == []
 
 
