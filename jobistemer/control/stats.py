@@ -12,13 +12,11 @@ from jobistemer.store.database import Database
 from jobistemer.store.keys import DAY_MS, split_place
 from jobistemer.store.reads.entries import list_entries
 from jobistemer.store.reads.jobs import count_delayed, list_delayed, list_limited
-from jobistemer.store.reads.metrics import read_day_counts
+from jobistemer.store.reads.metrics import COUNTED_DAYS, read_day_counts
 from jobistemer.store.reads.queues import is_present, list_queues, list_workers
 
 MAX_READ: Final = 10_000
 """How many runs that wait are looked at, where those of one task are counted."""
-DAYS: Final = 31
-"""How many days of counts are read, the present one included."""
 
 
 class _Waiting(NamedTuple):
@@ -35,7 +33,7 @@ def read_stats(shards: Sequence[Database], queue: str = "", task: str = "", sinc
     now_ms = shards[0].clock.now_ms()
     running = _count_running(shards, queue, task, now_ms)
     waiting = _count_of_task(shards, queue, task) if task else _count_all(shards, queue)
-    first = max(since_ms // DAY_MS, now_ms // DAY_MS - DAYS + 1)
+    first = max(since_ms // DAY_MS, now_ms // DAY_MS - COUNTED_DAYS + 1)
     days = {day: ended for day, ended in read_day_counts(shards, first, now_ms // DAY_MS) if ended}
     ended: Counter[str] = Counter()
     for counts in days.values():

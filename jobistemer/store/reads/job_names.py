@@ -11,15 +11,13 @@ from jobistemer.core.reads.summaries import JobSummary
 from jobistemer.core.unreadable import READ_ERRORS, to_text
 from jobistemer.store.calls.jobs import StoredJob, read_command, read_job
 from jobistemer.store.database import Database
+from jobistemer.store.keys import DAY_MS
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reading import read_members
 from jobistemer.store.reads.entries import list_entries
 from jobistemer.store.reads.jobs import find_summaries, list_delayed
-from jobistemer.store.reads.metrics import read_day_counts
+from jobistemer.store.reads.metrics import COUNTED_DAYS, read_day_counts
 
-DAY_MS: Final = 86_400_000
-COUNTED_DAYS: Final = 31
-"""For so many days the ends of runs are counted by task."""
 MAX_READ: Final = 1_000
 """How many waiting and delayed runs are looked at."""
 PAGE = 500

@@ -27,6 +27,8 @@ log = logging.getLogger("jobistemer")
 
 CACHE_S: Final = 5.0
 """How long (seconds) a reading is answered again, so that many scrapers cost no more than one."""
+COUNTED_DAYS: Final = 31
+"""How many days of ends are read, the present one included: as many as are kept."""
 _COUNTED_SETS: Final = ("delayed", "dead", "workers", "tickers")
 
 

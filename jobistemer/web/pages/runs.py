@@ -23,12 +23,13 @@ from jobistemer.store.reads.durable.steps import list_signals, list_steps
 from jobistemer.store.reads.ended_runs import ENDED_STATES, MAX_KEPT, list_ended_runs
 from jobistemer.store.reads.entries import find_current_message
 from jobistemer.store.reads.limited_runs import list_limited_runs
+from jobistemer.store.reads.metrics import COUNTED_DAYS
 from jobistemer.store.reads.reports import read_group
 from jobistemer.web.charts.gantt import build_attempts_gantt
 from jobistemer.web.charts.graph import Drawing, Node, draw_graph, node_of_group
 from jobistemer.web.pages.questions import build_form
 from jobistemer.web.shared.dashboard import get_dashboard
-from jobistemer.web.shared.end_counts import DAYS, count_states
+from jobistemer.web.shared.end_counts import count_states
 from jobistemer.web.shared.pagination import read_page
 
 MAX_ENTRIES, MAX_DELAYED, MAX_LIMITED = 50, 30, 30
@@ -83,7 +84,7 @@ def ended_runs_page(request: Request) -> Response:
         now_ms=now_ms,
         page=page,
         counts=counts,
-        days=DAYS,
+        days=COUNTED_DAYS,
         state=state,
         states=ENDED_STATES,
         queue=queue,

@@ -1,18 +1,14 @@
-"""How many runs have ended within 31 days: days that are over are read once a day, the present one with each look."""
+"""How many runs have ended within 31 days: the last two days are read with each look, those before them once a day."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from threading import Lock
-from typing import Final
 
 from jobistemer.store.database import Database
 from jobistemer.store.keys import DAY_MS
-from jobistemer.store.reads.metrics import read_day_counts
-
-DAYS: Final = 31
-"""How many days are counted, the present one included: as many as are kept."""
+from jobistemer.store.reads.metrics import COUNTED_DAYS, read_day_counts
 
 
 class EndCounts:
@@ -28,9 +24,13 @@ class EndCounts:
         today = now_ms // DAY_MS
         with self._lock:
             if self._day != today:
-                days = read_day_counts(shards, today - DAYS + 1, today - 1)
-                self._before, self._day = sum((counts for _, counts in days), Counter()), today
-            return self._before + sum((counts for _, counts in read_day_counts(shards, today, today)), Counter())
+                self._before, self._day = _sum_days(shards, today - COUNTED_DAYS + 1, today - 2), today
+            # A run that ends shortly before midnight, by the clock of its worker, is recorded shortly after it.
+            return self._before + _sum_days(shards, today - 1, today)
+
+
+def _sum_days(shards: Sequence[Database], first: int, last: int) -> Counter[str]:
+    return sum((counts for _, counts in read_day_counts(shards, first, last)), Counter())
 
 
 def count_states(counts: Counter[str], queue: str, task: str) -> Counter[str]:

@@ -123,7 +123,7 @@ STATED = [
     ("how-to/observe.md", "taken more than # s", liveness.STEP_S),
     ("how-to/observe.md", "older than two beats and # s", beat.READY_MARGIN_S),
     ("how-to/observe.md", "At most # requests", http_endpoint.MAX_AT_ONCE),
-    ("how-to/observe.md", "# days are kept", stats.DAYS),
+    ("how-to/observe.md", "# days are kept", metrics.COUNTED_DAYS),
     ("how-to/observe.md", "only the first # runs", stats.MAX_READ),
     ("how-to/observe.md", "at a scrape, at most every # s", metrics.CACHE_S),
     ("how-to/observe.md", "reads the first # streams", stream_stats.MAX_STREAMS),
