@@ -15,7 +15,10 @@ from jobistemer.web.shared.settings import USER_SCOPE
 
 
 class BridgedRequest(NamedTuple):
-    """One request. root: the path of the dashboard; path: the whole one, which begins with it; both are decoded."""
+    """One request. root: the path of the dashboard; path: the whole one, which begins with it; both are decoded.
+
+    user: who has logged in, empty where no login is needed: a signed link names the person who answers.
+    """
 
     method: str
     scheme: str

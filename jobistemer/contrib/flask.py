@@ -132,7 +132,9 @@ def mount_dashboard(
     _check_static(flask_app, prefix)
 
     def show_dashboard(rest: str = "") -> Any:  # noqa: ARG001 - the path is read as it was sent
-        user = authorize() if needs_login(request.path.removeprefix(prefix)) else "a signed link"
+        if not needs_login(request.path.removeprefix(prefix)):
+            return _call_dashboard(inner, prefix, user="")
+        user = authorize()
         if user is None or user == "":
             abort(403)
         return _call_dashboard(inner, prefix, user) if isinstance(user, str) else user

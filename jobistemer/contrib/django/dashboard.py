@@ -34,7 +34,7 @@ def show_dashboard(request: HttpRequest, path: str, *, read_only: bool = False) 
     """
     user = getattr(request, "user", None)
     if not needs_login(f"/{path}"):
-        return _call_dashboard(request, path, "a signed link", read_only=read_only)
+        return _call_dashboard(request, path, "", read_only=read_only)
     if user is None or not user.is_authenticated:
         return redirect_to_login(request.get_full_path(), _find_login())
     may_act = user.has_perm(MAY_ACT)

@@ -27,6 +27,7 @@ from jobistemer import (
 )
 from jobistemer.contrib import asgi
 from jobistemer.contrib.asgi import get_jobistemer, jobistemer_lifespan, mount_dashboard, stream_run
+from jobistemer.control.changes import ChangeList
 from jobistemer.core.settings import WorkerSettings
 from tests.support.apps import drain_queues, empty_app
 from tests.support.questions import answer_by_link, ask_someone
@@ -288,6 +289,8 @@ def test_a_signed_link_opens_its_question_for_one_whom_the_application_does_not_
     answer_by_link(page, get, lambda path, form: stranger.post(path, data=form, headers={"origin": AT}).status_code)
     drain_queues(app)
     assert run.result() == "ops said True"
+    change = ChangeList(app.namespace).list()[0]
+    assert (change.what, change.by) == ("answer run", "ops")
 
 
 def test_an_authorization_that_cannot_be_called_is_refused(app):

@@ -370,6 +370,8 @@ def test_a_signed_link_opens_its_question_for_one_who_has_no_login(app, client):
     answer_by_link(client.get("/staff/jobs/questions").content.decode(), get, post)
     drain_queues(app)
     assert run.result() == "ops said True"
+    change = ChangeList(app.namespace).list()[0]
+    assert (change.what, change.by) == ("answer run", "ops")
 
 
 def test_the_dashboard_is_served_by_asgi_too_and_may_refuse_actions(app, admin_user):

@@ -181,6 +181,8 @@ def test_a_signed_link_opens_its_question_for_one_whom_the_application_does_not_
     answer_by_link(page, get, lambda path, form: stranger.post(path, data=form, **given).status_code)
     drain_queues(jobs)
     assert run.result() == "ops said True"
+    change = ChangeList(jobs.namespace).list()[0]
+    assert (change.what, change.by) == ("answer run", "ops")
 
 
 def test_a_dashboard_may_be_all_of_a_site_and_a_second_one_has_a_name_of_its_own(jobs):
