@@ -1,7 +1,7 @@
 --[[
 record_job_change: write into the audit list of a job an action that changed nothing of the job itself.
 
-USES append_audit
+USES append_audit ends_audit
 KEYS
   job    hash    {ns:shard}:job:<job_id>    read: is it there?
   audit  list    {ns:shard}:audit:<job_id>  gets a line
@@ -20,6 +20,6 @@ local now, by, what, note = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 if redis.call('EXISTS', job) == 0 then return {'UNKNOWN'} end
 -- The line of an earlier send whose reply was lost.
-if redis.call('LINDEX', audit, -1) == table.concat({now, by, what, note}, '\n') then return {'NOTED'} end
+if ends_audit(audit, now, by, what, note) then return {'NOTED'} end
 append_audit(audit, now, by, what, note)
 return {'NOTED'}

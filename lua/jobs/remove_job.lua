@@ -2,7 +2,7 @@
 remove_job: forget a job. Nothing more becomes due; occurrences that run or wait in its queue come to their end under
 its version; its history expires by itself.
 
-USES append_audit check_types
+USES append_audit check_types ends_audit
 KEYS
   job       hash    {ns:shard}:job:<job_id>       deleted
   due       zset    {ns:shard}:due                loses the job
@@ -34,8 +34,8 @@ local job_id, version, keep_ms, hold_ms, now, by =
 check_types({job, versions}, {due, history, chores}, nil, {audit})
 local known = redis.call('HMGET', job, 'version', 'definition', 'cursor', 'passed', 'pending_mark')
 if known[1] ~= version then
-  local line = table.concat({now, by, 'removed', 'version ' .. version}, '\n')
-  return {not known[1] and redis.call('LINDEX', audit, -1) == line and 'REMOVED' or 'STALE'}
+  local is_again = not known[1] and ends_audit(audit, now, by, 'removed', 'version ' .. version)
+  return {is_again and 'REMOVED' or 'STALE'}
 end
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
 redis.call('ZREM', due, job_id)
