@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+from functools import partial
 
-from jobistemer.core.errors import InvalidStep, NotConnected
+from jobistemer.core.errors import InvalidStep
 from jobistemer.core.handlers.durable import Steps
 from jobistemer.core.handlers.step_journal import StepJournal
 from jobistemer.core.runs.message import WIRE_VERSION
@@ -13,9 +12,8 @@ from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.store.calls.durable import steps
 from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.execute.server_wait import wait_for_server, wait_for_server_async
 
-RETRY_S = 0.2
-"""The pause before the records are read again while the server is away."""
 MAX_SNOOZES = 1_000
 """How often a run may put itself off by Snooze."""
 
@@ -26,7 +24,8 @@ def finish_steps(attempt: Attempt, outcome: Outcome) -> Outcome:
     if attempt.delivery.message.undoing is not None:
         return undo_steps(attempt.tools.used_steps if attempt.tools is not None else None)
     if _must_load(attempt, journal, outcome):
-        journal = _wait_for_journal(attempt)
+        # While the server is away it waits on: the handler has succeeded, and would be called once more.
+        journal = wait_for_server(partial(load_journal, attempt))
     return limit_snoozes(attempt, outcome if journal is None else judge_steps(journal, outcome))
 
 
@@ -36,7 +35,7 @@ async def finish_steps_async(attempt: Attempt, outcome: Outcome) -> Outcome:
     if attempt.delivery.message.undoing is not None:
         return await _undo_steps_async(attempt.tools.used_steps if attempt.tools is not None else None)
     if _must_load(attempt, journal, outcome):
-        journal = await _await_journal(attempt)
+        journal = await wait_for_server_async(partial(load_journal, attempt))
     return limit_snoozes(attempt, outcome if journal is None else judge_steps(journal, outcome))
 
 
@@ -96,23 +95,6 @@ def load_journal(attempt: Attempt) -> StepJournal:
     except InvalidStep as error:
         journal.fault = error
     return journal
-
-
-def _wait_for_journal(attempt: Attempt) -> StepJournal:
-    # While the server is away it waits on: the handler has succeeded, and would be called once more.
-    while True:
-        try:
-            return load_journal(attempt)
-        except NotConnected:
-            time.sleep(RETRY_S)
-
-
-async def _await_journal(attempt: Attempt) -> StepJournal:
-    while True:
-        try:
-            return await asyncio.to_thread(load_journal, attempt)
-        except NotConnected:
-            await asyncio.sleep(RETRY_S)
 
 
 def _find_journal(attempt: Attempt) -> StepJournal | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.errors import NotConnected, RefusedInput
+from jobistemer.core.errors import RefusedInput
 from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.handlers.injected import (
     GroupResults,
@@ -28,11 +26,10 @@ from jobistemer.store.calls.groups import GroupState
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records, reports
 from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.execute.server_wait import wait_for_server
 
-MAX_WAIT_S, PAUSE_S = 60.0, 0.2
+MAX_WAIT_S = 60.0
 """How long an attempt that has begun waits for a server that is away before it fails."""
-
-R = TypeVar("R")
 
 
 def needs_injection(attempt: Attempt) -> bool:
@@ -42,21 +39,10 @@ def needs_injection(attempt: Attempt) -> bool:
 
 def read_injected(attempt: Attempt) -> dict[str, Any]:
     """Read the injected arguments. Raises RefusedInput when a value is missing, Fail when its group failed."""
-    return _wait_for_server(
-        lambda: _read_injected(attempt.database, attempt.delivery.message, attempt.handler.injected)
-    )
-
-
-def _wait_for_server(step: Callable[[], R]) -> R:
     # The attempt has not done anything yet, and its outcome could not be recorded now anyway.
-    deadline = time.monotonic() + MAX_WAIT_S
-    while True:
-        try:
-            return step()
-        except NotConnected:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(PAUSE_S)
+    return wait_for_server(
+        lambda: _read_injected(attempt.database, attempt.delivery.message, attempt.handler.injected), MAX_WAIT_S
+    )
 
 
 def _read_injected(database: Database, message: Message, supplies: dict[str, Injected]) -> dict[str, Any]:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Protocol, TypeVar
 
-from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
+from jobistemer.core.errors import JobistemerError, ServerRefused
 from jobistemer.store.calls.durable.steps import (
     MAX_RUNS_PER_CALL,
     StepWrite,
@@ -24,12 +23,11 @@ from jobistemer.store.calls.durable.steps import (
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
 from jobistemer.worker.execute.batcher import Batcher, unwrap
+from jobistemer.worker.execute.server_wait import wait_for_server
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-RETRY_S = 0.2
-"""The pause before a record is sent again while the server is away."""
 HOLD_S = 5.0
 """How long a record holds up the end of a handler that is cancelled: the server may be away."""
 MAX_BATCH = 2 * MAX_RUNS_PER_CALL
@@ -133,17 +131,12 @@ class GroupRecorder:
 
 def _send_writes(database: Database, writes: list[StepWrite]) -> list[str | Exception]:
     parts = [writes[at : at + MAX_RUNS_PER_CALL] for at in range(0, len(writes), MAX_RUNS_PER_CALL)]
-    while True:
-        try:
-            replies = database.call_all([record_steps(database.keys, part) for part in parts])
-        except NotConnected:
-            # Nothing that was done is repeated for want of a server: its record is sent again until it is there.
-            time.sleep(RETRY_S)
-            continue
-        answers: list[str | Exception] = []
-        for part, reply in zip(parts, replies, strict=True):
-            answers += [reply] * len(part) if isinstance(reply, JobistemerError) else read_words(reply)
-        return answers
+    # Nothing that was done is repeated for want of a server: its record is sent again until it is there.
+    replies = wait_for_server(lambda: database.call_all([record_steps(database.keys, part) for part in parts]))
+    answers: list[str | Exception] = []
+    for part, reply in zip(parts, replies, strict=True):
+        answers += [reply] * len(part) if isinstance(reply, JobistemerError) else read_words(reply)
+    return answers
 
 
 def _send_reads(database: Database, runs: list[str]) -> list[Records | Exception]:

@@ -22,7 +22,7 @@ from jobistemer.store.calls import limits
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.commit.committer import MAX_BATCH, Committer
 from jobistemer.worker.commit.effects import CommitEffects
-from jobistemer.worker.execute import finish_steps
+from jobistemer.worker.execute import server_wait
 from jobistemer.worker.execute.execute import NOTHING_RETURNED, run_async
 from tests.support.shard_state import find_leaks, records
 from tests.support.step_system import StepWorker, break_next, build_ticker, open_app
@@ -284,7 +284,7 @@ def test_a_handler_that_has_succeeded_has_done_so_although_the_server_is_away_wh
     build_ticker(database).tick()
 
     # When the connection breaks as its handler has returned
-    monkeypatch.setattr(finish_steps, "RETRY_S", 0.0)
+    monkeypatch.setattr(server_wait, "PAUSE_S", 0.0)
     worker.fetch()
     with break_next(database, "ask", lambda: NotConnected("away")) as broken:
         execute(worker)
