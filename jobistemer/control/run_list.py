@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from jobistemer.core.reads.summaries import DelayedRun, RunSummary, StreamRun
 from jobistemer.core.runs.records import RunRecord
+from jobistemer.core.states import RunState
 from jobistemer.store.actions.dead_letters import count_dead
 from jobistemer.store.database import Database
 from jobistemer.store.keys import split_place
@@ -16,12 +17,14 @@ from jobistemer.store.reads.entries import list_entries
 from jobistemer.store.reads.jobs import count_delayed, list_delayed, list_limited
 from jobistemer.store.reads.queues import list_queues
 
+LIMITED: Final = "limited"
+"""The word for the pending runs that wait for a limit."""
 MAX_READ: Final = 1_000
 """How many runs of each state are looked at, unless told otherwise, when only some of them are asked for."""
 
 
 class RunChoice(NamedTuple):
-    """Which runs are listed: of these states, of a queue and of a task, empty for all.
+    """Which runs are listed: of these `STATES`, of a queue and of a task, empty for all.
 
     look_at: among so many of each state, where not all of them are wanted.
     """
@@ -49,37 +52,46 @@ def list_runs(shards: Sequence[Database], choice: RunChoice, limit: int, offset:
     """Return runs by state, each state with those first that come first: the oldest, the next due, the latest ended.
 
     `dead` and `timed_out` together are the dead letters; `timed_out` alone are also the runs that timed out and became
-    none.
+    none. `limited` are the pending runs that wait for a limit.
     """
     chosen = [state for state in STATES if state in set(choice.states)]
-    is_part = len({"dead", "timed_out"} & set(chosen)) == 1
+    # Each pair is one list of the server: its length is not the number of one of them.
+    is_part = any(len(pair & set(chosen)) == 1 for pair in _LISTED_TOGETHER)
     is_search = bool(choice.queue or choice.task or is_part)
     count = choice.look_at if is_search else offset + limit + 1
-    readers = dict.fromkeys(_list_dead if state == "timed_out" and not is_part else _READERS[state] for state in chosen)
-    read = [each(shards, choice.queue, count) for each in readers]
-    found = {run.id: run for runs in read for run in runs if run.state in chosen}
+    read = [each(shards, choice.queue, count) for each in _find_readers(chosen)]
+    found = {run.id: run for runs in read for run in runs if _is_chosen(run, chosen)}
     wanted = [run for run in found.values() if choice.queue in {"", run.queue} and choice.task in {"", run.task}]
     last, is_cut = offset + limit, any(len(runs) >= count for runs in read)
-    if is_search or not set(chosen) <= set(OPEN_STATES):
+    if is_search or not set(chosen) <= {*OPEN_STATES, LIMITED}:
         return RunPage(wanted[offset:last], len(wanted), not is_cut, len(wanted) > last, is_search and is_cut)
     total, is_exact = _count(shards, chosen)
     return RunPage(wanted[offset:last], total, is_exact, len(wanted) > last, is_cut=False)
 
 
+def _find_readers(states: Sequence[str]) -> Iterable[_Reader]:
+    """Return the functions that read these states, each once."""
+    readers = {each: None for state in states for each in _READERS[state]}
+    if "dead" in states:
+        # The dead letters hold all of `timed_out` that is wanted beside `dead`.
+        readers.pop(_list_timed_out, None)
+    return readers
+
+
+def _is_chosen(run: RunSummary, states: Sequence[str]) -> bool:
+    return run.state in states or (bool(run.limit) and LIMITED in states)
+
+
 def _count(shards: Sequence[Database], states: Sequence[str]) -> tuple[int, bool]:
     """Count the runs of these states; whether all of them are counted."""
-    queues = list_queues(shards) if {"waiting", "running", "limited"} & set(states) else []
-    counts = {
-        "waiting": sum(each.waiting for each in queues),
-        "running": sum(each.in_flight for each in queues),
-        "limited": sum(sum(each.limited.values()) for each in queues),
-    }
-    if "delayed" in states:
-        counts["delayed"] = count_delayed(shards)
-    if "dead" in states:
-        counts |= {"dead": count_dead(shards), "timed_out": 0}
-    is_exact = "limited" not in states or all(each.limited_is_exact for each in queues)
-    return sum(counts[state] for state in states), is_exact
+    queues = list_queues(shards) if {RunState.PENDING, RunState.RUNNING, LIMITED} & set(states) else []
+    has_limited = RunState.PENDING in states or LIMITED in states
+    total = sum(each.waiting for each in queues) if RunState.PENDING in states else 0
+    total += sum(each.in_flight for each in queues) if RunState.RUNNING in states else 0
+    total += sum(sum(each.limited.values()) for each in queues) if has_limited else 0
+    total += count_delayed(shards) if RunState.SCHEDULED in states else 0
+    total += count_dead(shards) if RunState.DEAD in states else 0
+    return total, not has_limited or all(each.limited_is_exact for each in queues)
 
 
 def _list_on_streams(shards: Sequence[Database], queue: str, count: int) -> list[RunSummary]:
@@ -109,7 +121,7 @@ def _list_ended(state: str, shards: Sequence[Database], queue: str, count: int) 
 
 
 def _of_stream(run: StreamRun) -> RunSummary:
-    state = "running" if run.worker else "waiting"
+    state = RunState.RUNNING if run.worker else RunState.PENDING
     return RunSummary(
         run.id,
         run.handler,
@@ -127,7 +139,7 @@ def _of_delayed(run: DelayedRun) -> RunSummary:
         run.id,
         run.handler,
         _queue_of(run.place),
-        "delayed",
+        run.state,
         run.due_at,
         run.attempt,
         note=run.note,
@@ -141,11 +153,12 @@ def _of_limited(run: RunRecord) -> RunSummary:
         run.id,
         run.handler,
         _queue_of(run.place),
-        "limited",
+        RunState.PENDING,
         run.enqueued_at,
         run.attempt,
         note=run.note or note,
         attempts=run.attempts,
+        limit=run.waiting,
     )
 
 
@@ -153,16 +166,24 @@ def _queue_of(place: str) -> str:
     return split_place(place)[0]
 
 
-_READERS: Final[Mapping[str, Callable[[Sequence[Database], str, int], list[RunSummary]]]] = {
-    "running": _list_on_streams,
-    "waiting": _list_on_streams,
-    "limited": _list_limited,
-    "delayed": _list_delayed,
-    "dead": _list_dead,
-    "timed_out": _list_timed_out,
-    **{state: partial(_list_ended, state) for state in ("failed", "canceled", "succeeded")},
+_Reader = Callable[[Sequence[Database], str, int], list[RunSummary]]
+_READERS: Final[Mapping[str, tuple[_Reader, ...]]] = {
+    RunState.RUNNING: (_list_on_streams,),
+    RunState.PENDING: (_list_on_streams, _list_limited),
+    LIMITED: (_list_limited,),
+    RunState.SCHEDULED: (_list_delayed,),
+    RunState.SUSPENDED: (_list_delayed,),
+    RunState.DEAD: (_list_dead,),
+    RunState.TIMED_OUT: (_list_timed_out,),
+    **{state: (partial(_list_ended, state),) for state in (RunState.FAILED, RunState.CANCELED, RunState.SUCCEEDED)},
 }
-STATES: Final = tuple(_READERS)
-"""The states that runs are listed by, in this order."""
-OPEN_STATES: Final = ("running", "waiting", "limited", "delayed", "dead", "timed_out")
+_LISTED_TOGETHER: Final = ({RunState.SCHEDULED, RunState.SUSPENDED}, {RunState.DEAD, RunState.TIMED_OUT})
+STATES: Final = tuple(map(str, _READERS))
+"""The words that runs are listed by, in this order: states of `core/states.py`, and `limited`."""
+OPEN_STATES: Final = ("running", "pending", "scheduled", "suspended", "dead", "timed_out")
 """The states of runs that go on, and of dead letters."""
+OLDER_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "waiting": (RunState.PENDING,),
+    "delayed": (RunState.SCHEDULED, RunState.SUSPENDED),
+}
+"""Words of earlier versions for states, with the states that they stand for."""

@@ -17,7 +17,7 @@ from jobistemer.cli.list_answers import ListAnswer
 from jobistemer.cli.session import Session, page_options, with_session
 from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.control.retry import retry_run
-from jobistemer.control.run_list import MAX_READ, OPEN_STATES, STATES, RunChoice, list_runs
+from jobistemer.control.run_list import MAX_READ, OLDER_WORDS, OPEN_STATES, STATES, RunChoice, list_runs
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.reads.summaries import RunSummary
 from jobistemer.core.runs.message import Message
@@ -34,6 +34,20 @@ MAX_PAYLOAD: Final = 4_000
 """How many characters of a payload are shown."""
 
 
+class StateChoice(click.Choice[str]):
+    """A state that runs are listed by; a word of earlier versions is taken with a note about the present ones."""
+
+    def __init__(self) -> None:
+        super().__init__(STATES)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word as it was given. Raises click.BadParameter for one that never was a state."""
+        if value not in OLDER_WORDS:
+            return super().convert(value, param, ctx)
+        click.echo(f"note: {value} is the older word for {' and '.join(OLDER_WORDS[value])}", err=True)
+        return str(value)
+
+
 @click.group("run")
 def run_group() -> None:
     """List, show, cancel, retry and watch task runs."""
@@ -45,7 +59,13 @@ run_group.add_command(rewind_command)
 
 
 @run_group.command("list")
-@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="Only this state; may be repeated.")
+@click.option(
+    "--state",
+    "states",
+    type=StateChoice(),
+    multiple=True,
+    help="Only this state; may be repeated. limited: pending runs that wait for a limit.",
+)
 @click.option("--queue", default="", metavar="NAME", help="Only runs of this queue.")
 @click.option("--task", default="", metavar="NAME", help="Only runs of this task.")
 @page_options(50, 1_000)
@@ -54,16 +74,18 @@ run_group.add_command(rewind_command)
     type=click.IntRange(1, MAX_LOOKED_AT),
     default=MAX_READ,
     show_default=True,
-    help="With --queue or --task: look at so many runs of each state.",
+    help="With --queue, --task or one state of two in one list: look at so many runs of each state.",
 )
 @with_session
 def list_command(session: Session, *, states: tuple[str, ...], limit: int, offset: int, **which: Any) -> None:
     """List the runs that have not ended, and the dead letters: dead or timed out.
 
     With --state succeeded, failed, timed_out or canceled those that ended last: each shard lists the latest 1,000 of
-    each state. With --queue or --task the first 1,000 runs of each state are looked at, or so many as --look-at says.
+    each state. With --queue or --task the first 1,000 runs of each state are looked at, or so many as --look-at says;
+    so they are with scheduled without suspended and dead without timed_out, or the reverse, which are in one list.
     """
-    page = list_runs(session.namespace.shards, RunChoice(states or OPEN_STATES, **which), limit, offset)
+    chosen = [state for word in states for state in OLDER_WORDS.get(word, (word,))]
+    page = list_runs(session.namespace.shards, RunChoice(chosen or OPEN_STATES, **which), limit, offset)
     onward = {"offset": offset + limit} if page.has_more else None
     answer = ListAnswer("run", page.runs, page.total, offset, page.is_exact, onward)
     if page.is_cut:

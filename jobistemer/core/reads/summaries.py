@@ -6,6 +6,7 @@ import msgspec
 
 from jobistemer.core.runs.message import Message
 from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
+from jobistemer.core.states import RunState
 
 ENDED_ITSELF = "ended by its task "
 """How the pause of a job begins that has ended itself by `Done`."""
@@ -142,7 +143,7 @@ class DeadRun(msgspec.Struct, frozen=True):
 
 
 class DelayedRun(msgspec.Struct, frozen=True):
-    """A run that waits for its time; note says why when it has been tried before."""
+    """A run that waits for its time, scheduled or suspended; note says why when it has been tried before."""
 
     id: str
     handler: str
@@ -150,6 +151,7 @@ class DelayedRun(msgspec.Struct, frozen=True):
     due_at: int
     attempt: int
     note: str
+    state: RunState
 
 
 class StreamRun(msgspec.Struct, frozen=True):
@@ -171,10 +173,10 @@ class StreamRun(msgspec.Struct, frozen=True):
 class RunSummary(msgspec.Struct, frozen=True):
     """A run in a list.
 
-    state: waiting, running, delayed, limited (it waits for a limit), or the state in which it has ended. at: Unix
-    milliseconds; when it was enqueued, when it is due if it is delayed, or when it ended. attempt: the number of its
-    latest or next attempt, from 0; attempts: how many have begun. note: why it waits, or its error. occurrence: the one
-    that it is a task of, empty for none.
+    state: as in its record, but that a run in flight is running from its fetch on. at: Unix milliseconds; when it was
+    enqueued, when it is due if it is scheduled or suspended, or when it ended. attempt: the number of its latest or
+    next attempt, from 0; attempts: how many have begun. note: why it waits, or its error. occurrence: the one that it
+    is a task of, empty for none. limit: the one that a pending run waits for, empty for none.
     """
 
     id: str
@@ -187,6 +189,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     note: str = ""
     occurrence: str = ""
     attempts: int = 0
+    limit: str = ""
 
 
 class Hold(msgspec.Struct, frozen=True):

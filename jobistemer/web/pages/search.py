@@ -45,9 +45,9 @@ def search(request: Request) -> Response:
         jobs=found[:MAX_MATCHES],
         more=max(0, len(found) - MAX_MATCHES),
         is_attempt=query.startswith("attempt_"),
-        runs=[*((run.id, run.handler, "waiting or in flight") for run in runs[:MAX_MATCHES]),
-              *((run.id, run.handler, "delayed") for run in delayed),
-              *((run.id, run.task, "dead") for run in dead[:MAX_MATCHES])],
+        runs=[*((run.id, run.handler, "running" if run.worker else "pending") for run in runs[:MAX_MATCHES]),
+              *((run.id, run.handler, run.state) for run in delayed),
+              *((run.id, run.task, run.state) for run in dead[:MAX_MATCHES])],
     )  # fmt: skip
 
 

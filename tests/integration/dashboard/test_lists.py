@@ -36,10 +36,12 @@ def test_runs_wait_are_in_flight_or_delayed(visitor, app, ids):
     delayed = app.enqueue("send_email", {"to": "cid@shop"}, delay=3600).id
     app.enqueue("send_email", {"to": "dan@shop"}, queue="slow")
     text = HtmlPage(visitor.look("/runs?queue=slow")).text
-    assert re.search(r"in flight\s+slow priority 5.*?alice", text, re.DOTALL)
-    assert re.search(r"waiting\s+slow priority 5", text)
+    assert re.search(r"running\s+slow priority 5.*?alice", text, re.DOTALL)
+    assert re.search(r"pending\s+slow priority 5", text)
     assert "the oldest first; 2 in all" in text
     assert f'href="/runs/{delayed}"' in visitor.look("/runs")
+    assert re.search(r"Delayed.*scheduled", HtmlPage(visitor.look("/runs")).text, re.DOTALL)
+    assert re.search(r'class="state \w+">scheduled<', visitor.look("/find?q=send_"))
 
 
 def test_the_runs_of_a_queue_are_read_page_by_page_and_none_twice(visitor, app, ids, monkeypatch):
@@ -480,7 +482,9 @@ def test_every_list_says_how_many_there_are_in_all(visitor, app, ids, monkeypatc
         for path in ("/runs", "/queues", "/changes", "/jobs/hostile")
     }
     assert re.search(r"choose a queue to page through all; \d+ in all", words["/runs"])
-    assert re.search(r"Delayed \d+, the next 1; all: jobistemer run list --state delayed", words["/runs"])
+    assert re.search(
+        r"Delayed \d+, the next 1; all: jobistemer run list --state scheduled --state suspended", words["/runs"]
+    )
     assert "≥ 1" in words["/queues"]
     assert re.search(r"Changes \d+ by people", words["/changes"])
     assert re.search(r"Who did what the latest 1 of \d+; all: jobistemer job log", words["/jobs/hostile"])

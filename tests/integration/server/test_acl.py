@@ -191,7 +191,9 @@ def test_a_role_cannot_do_what_another_one_does(url, role, command):
     client.close()
 
 
-def test_a_waiting_run_is_signaled_with_two_commands_and_the_rule_of_an_earlier_release(server, admins, url, monkeypatch):
+def test_a_waiting_run_is_signaled_with_two_commands_and_the_rule_of_an_earlier_release(
+    server, admins, url, monkeypatch
+):
     # Given a run that waits, and a producer whose rule is older than the reading of due times
     app = shop(server)
     run = app.enqueue("quiet", {})
@@ -219,7 +221,9 @@ def count_commands(admins: list[redis.Redis]) -> Counter[str]:
     """How often each command was executed, by a client or a script."""
     found = Counter[str]()
     for admin in admins:
-        found.update({name.removeprefix("cmdstat_"): each["calls"] for name, each in admin.info("commandstats").items()})
+        found.update(
+            {name.removeprefix("cmdstat_"): each["calls"] for name, each in admin.info("commandstats").items()}
+        )
     return found
 
 

@@ -182,9 +182,9 @@ def test_json_moves_nothing_in_a_terminal():
 def test_runs_are_listed_by_state_with_how_many_there_are(cli, world):
     listed = json.loads(cli("run", "list", "--json").stdout)
     states = sorted({each["state"] for each in listed["runs"]})
-    assert states == ["dead", "delayed", "running", "waiting"]
+    assert states == ["dead", "pending", "running", "scheduled"]
     assert listed["total"] == len(listed["runs"])
-    (only,) = json.loads(cli("run", "list", "--state", "delayed", "--json").stdout)["runs"]
+    (only,) = json.loads(cli("run", "list", "--state", "scheduled", "--json").stdout)["runs"]
     assert (only["task"], only["queue"]) == ("greet", "default")
     others = json.loads(cli("run", "list", "--queue", "other", "--json").stdout)
     assert ([each["worker"] for each in others["runs"]], others["total"]) == (["alice"], 1)
@@ -204,7 +204,8 @@ def test_runs_that_wait_for_a_limit_are_listed_with_its_name(cli, app, shard):
     shard.ask("HSET", keys.run("run_1"), "state", "pending", "handler", "prints", "place", "default:5", "waiting", "printer",
               "enqueued_at", shard.read_clock())  # fmt: skip
     (only,) = json.loads(cli("run", "list", "--state", "limited", "--json").stdout)["runs"]
-    assert (only["id"], only["state"], only["note"]) == ("run_1", "limited", "waits for the limit printer")
+    assert (only["id"], only["state"], only["note"]) == ("run_1", "pending", "waits for the limit printer")
+    assert only["limit"] == "printer"
 
 
 def test_a_run_is_shown_with_its_payload_and_a_long_one_is_cut_with_its_length(cli, app):

@@ -151,7 +151,25 @@ def test_the_total_of_runs_under_a_limit_is_at_least_what_was_counted(world, sha
     shard.ask("HSET", shard.keys.limits, "printer", "1")
     shard.ask("ZADD", shard.keys.waiting("printer"), 1, "default:5:run_1", 2, "default:5:run_2")
     assert list_runs([shard], RunChoice(["limited"]), 10).is_exact is False
-    assert list_runs([shard], RunChoice(["delayed"]), 10).is_exact is True
+    assert list_runs([shard], RunChoice(["pending"]), 10).is_exact is False
+    assert list_runs([shard], RunChoice(["scheduled", "suspended"]), 10).is_exact is True
+
+
+@pytest.mark.parametrize(
+    ("older", "states"), [("waiting", ["pending"]), ("delayed", ["scheduled", "suspended"])], ids=["waiting", "delayed"]
+)
+def test_an_older_word_for_a_state_is_taken_with_a_note_about_the_present_one(cli, world, older, states):
+    answer = cli("run", "list", "--state", older, "--json")
+    present = cli("run", "list", *(word for state in states for word in ("--state", state)), "--json")
+    assert json.loads(answer.stdout) == json.loads(present.stdout)
+    assert answer.stderr == f"note: {older} is the older word for {' and '.join(states)}\n"
+
+
+def test_a_word_that_never_was_a_state_is_refused_with_the_states(cli, app):
+    refused = cli("run", "list", "--state", "asleep")
+    assert refused.exit_code == 2
+    assert "'scheduled', 'suspended'" in refused.output
+    assert "delayed" not in refused.output
 
 
 def test_rows_that_come_between_two_reads_leave_the_numbers_possible():
