@@ -7,12 +7,14 @@ TAKES
   streams  set     {ns:shard}:streams                gets the place of a stream that is created
   place    str     `<queue>:<prio>`, as the set of streams has it
   message  str     encoded message of the run
-  number   int     of the attempt that the entry stands for
-  crashes  int     lost attempts so far
+  number   int     of the attempt that the entry stands for; 0 when it is absent
+  crashes  int     lost attempts so far; 0 when it is absent
 GIVES
   the id of the entry
 ]]
 local function enqueue_entry(stream, streams, place, message, number, crashes)
+  -- As texts: the server prints each number that a script hands over, which is 4 % of an enqueue.
+  number, crashes = number or '0', crashes or '0'
   -- NOMKSTREAM first: of nearly all entries the stream exists, and then one command is enough.
   local entry = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'm', message, 'n', number, 'c', crashes)
   if not entry then

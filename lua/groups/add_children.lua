@@ -46,7 +46,7 @@ for i = 1, children do
   -- An earlier send, or the attempt before this one, has created the children below `added`: they must not run twice.
   if first + i > added then
     redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now,
-      'group', group_id, 'entry', enqueue_entry(stream, streams, place, message, 0, 0))
+      'group', group_id, 'entry', enqueue_entry(stream, streams, place, message))
   end
 end
 added = math.max(added, first + children)

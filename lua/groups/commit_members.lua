@@ -64,7 +64,7 @@ end
 local counted = redis.call('HMGET', group, 'done', 'total')
 local message = counted[2] and counted[1] == counted[2] and redis.call('HGET', reducer, 'message')
 if message then
-  redis.call('HSET', reducer, 'entry', enqueue_entry(next_stream, streams, place, message, 0, 0))
+  redis.call('HSET', reducer, 'entry', enqueue_entry(next_stream, streams, place, message))
   redis.call('HDEL', reducer, 'message', 'waits')
 end
 return refused or reply

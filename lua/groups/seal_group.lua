@@ -42,5 +42,5 @@ if done < total then
   redis.call('HSET', reducer, 'waits', 1, 'message', message)
   return {'SEALED', total}
 end
-redis.call('HSET', reducer, 'entry', enqueue_entry(stream, streams, place, message, 0, 0))
+redis.call('HSET', reducer, 'entry', enqueue_entry(stream, streams, place, message))
 return {'RELEASED', total}

@@ -33,5 +33,5 @@ redis.call('ZREM', expected, job_id)
 if next_at ~= '0' then redis.call('ZADD', expected, next_at, job_id) end
 if seen == '0' then redis.call('HDEL', job, 'overdue_at') else redis.call('HSET', job, 'overdue_at', now) end
 redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now,
-  'entry', enqueue_entry(stream, streams, place, message, 0, 0))
+  'entry', enqueue_entry(stream, streams, place, message))
 return {'RAISED'}

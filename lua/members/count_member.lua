@@ -45,7 +45,7 @@ end
 local total = redis.call('HGET', group, 'total')
 local message = total and done == tonumber(total) and redis.call('HGET', reducer, 'message')
 if message then
-  redis.call('HSET', reducer, 'entry', enqueue_entry(stream, streams, place, message, 0, 0))
+  redis.call('HSET', reducer, 'entry', enqueue_entry(stream, streams, place, message))
   redis.call('HDEL', reducer, 'message', 'waits')
 end
 return {word, done}

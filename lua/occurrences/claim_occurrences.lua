@@ -50,10 +50,10 @@ for i = 1, instants do
     redis.call('HSET', job, 'cursor', instant)
     next_dues[#next_dues + 1], next_dues[#next_dues + 2] = next_due, job_id
     redis.call('HSET', occurrence, 'job', job_id, 'version', version, 'due', instant, 'state', 'pending',
-      'reason', reason, 'claimed_at', now, 'open', 1)
+      'reason', reason, 'claimed_at', now, 'open', '1')
     redis.call('ZADD', history, instant, occ_id)
     redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now,
-      'occurrence', occ_id, 'entry', enqueue_entry(stream, streams, place, message, 0, 0))
+      'occurrence', occ_id, 'entry', enqueue_entry(stream, streams, place, message))
   end
 end
 if #next_dues > 0 then redis.call('ZADD', due, unpack(next_dues)) end

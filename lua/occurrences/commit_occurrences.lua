@@ -51,7 +51,7 @@ for i = 1, runs do
     refused, broken[#broken + 1] = failed, entries[i]
   elseif mine then
     gone[#gone + 1], written[#written + 1], tasks[#tasks + 1] = entries[i], run, task
-    redis.call('HSET', occurrence, 'open', 0, 'state', kept[1] or 'completed', 'ended_at', ended_at)
+    redis.call('HSET', occurrence, 'open', '0', 'state', kept[1] or 'completed', 'ended_at', ended_at)
     if kept[2] then redis.call('ZREM', deadlines, occ_id) end
     redis.call('PEXPIRE', occurrence, retention_ms)
     redis.pcall('ZREM', live, occ_id)

@@ -75,7 +75,7 @@ for _ = 1, math.min(following, 50) do
     redis.call('PEXPIRE', next_run, retention_ms)
     ended = ended + 1
   elseif waiting and redis.call('HINCRBY', next_run, 'waits', -1) == 0 then
-    redis.call('HSET', next_run, 'entry', enqueue_entry(next_stream, streams, next_place, kept[3], 0, 0))
+    redis.call('HSET', next_run, 'entry', enqueue_entry(next_stream, streams, next_place, kept[3]))
     redis.call('HDEL', next_run, 'message', 'waits')
   end
 end

@@ -48,5 +48,5 @@ for _ = 1, records do
 end
 if message == '' then return {'ENDED'} end
 redis.call('HSET', complete, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now,
-  'entry', enqueue_entry(stream, streams, place, message, 0, 0))
+  'entry', enqueue_entry(stream, streams, place, message))
 return {'ENDED'}

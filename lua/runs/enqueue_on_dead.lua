@@ -25,5 +25,5 @@ local message = redis.call('HGET', run, 'letter')
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
 if redis.call('HDEL', run, 'letter') == 0 then return {'BEFORE'} end
 redis.call('HSET', task_run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now,
-  'entry', enqueue_entry(stream, streams, place, message, 0, 0))
+  'entry', enqueue_entry(stream, streams, place, message))
 return {'SENT'}

@@ -9,11 +9,11 @@ KEYS
   closed   set     {ns:shard}:closed                 places that take no new runs
   unique   string  {ns:shard}:unique:<key>           optional: holds the run id while the key is taken
 ARGV
-  run_id       str  the caller's choice, so that a second send is recognised
-  handler      str  name of the callable
-  message      str  encoded message
-  place        str  `<queue>:<prio>`, as the set of streams has it
-  unique_ms    int  how long the unique key is held at the most
+  handler    str  name of the callable
+  message    str  encoded message
+  place      str  `<queue>:<prio>`, as the set of streams has it
+  run_id     str  \ with a unique key only: the caller's choice, so that a second send is recognised,
+  unique_ms  int  / and how long the key is held at the most
 OUT
   CREATED        the run waits on its stream
   MINE           this very call has created it before
@@ -22,16 +22,16 @@ OUT
 KEEPS I3 I4 I9
 ]]
 local run, stream, streams, closed, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local run_id, handler, message, place, unique_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local handler, message, place, run_id, unique_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
-if redis.call('EXISTS', run) == 1 then return {'MINE'} end
+if redis.call('EXISTS', run) == 1 then return 'MINE' end
 if unique then
   local holder = redis.call('GET', unique)
   if holder and holder ~= run_id then return {'EXISTS', holder} end
 end
-if redis.call('SISMEMBER', closed, place) == 1 then return {'CLOSED'} end
+if redis.call('SISMEMBER', closed, place) == 1 then return 'CLOSED' end
 
-local entry = enqueue_entry(stream, streams, place, message, 0, 0)
+local entry = enqueue_entry(stream, streams, place, message)
 redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
-return {'CREATED'}
+return 'CREATED'

@@ -28,7 +28,7 @@ for _ = 1, runs do
     -- A run that an earlier send created before the queue was closed exists already; a run that does not is refused.
     if is_closed then return {'CLOSED'} end
     redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place,
-      'entry', enqueue_entry(stream, streams, place, message, 0, 0))
+      'entry', enqueue_entry(stream, streams, place, message))
     created = created + 1
   end
 end

@@ -46,7 +46,7 @@ local holder = unique and redis.call('GET', unique)
 if holder and holder ~= run_id then return {'EXISTS', holder} end
 
 move_steps(done, steps, {next_steps()})
-local entry = enqueue_entry(stream, streams, place, message, 0, 0)
+local entry = enqueue_entry(stream, streams, place, message)
 redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry, 'retry_of', old_id)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
 redis.call('HSET', old, 'note', 'retried as ' .. run_id, 'retried_as', run_id)

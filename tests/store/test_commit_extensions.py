@@ -52,4 +52,4 @@ def test_a_part_may_be_a_script_that_is_made_of_others_itself(database):
     outer = together(three, three).combined
     assert inner.script is together(one, three).combined.script
     assert outer.script is not three.script
-    assert database.ask(*inner.command, script=inner) == [[b"CREATED"], [b"CREATED"]]
+    assert database.ask(*inner.command, script=inner) == [b"CREATED", b"CREATED"]

@@ -43,12 +43,13 @@ def enqueue_run(
     where, unique_key = place(message.queue, message.priority), lock or message.unique
     unique = (keys.unique(unique_key),) if unique_key else ()
     encoded = encode_message(message)
-    common = (message.run, message.handler, encoded, where, unique_ms)
     if due_at > 0:
         touched = (keys.run(message.run), keys.delayed, keys.wake, keys.closed, *unique)
-        return ScriptCall(script("delay_run"), touched, (*common, due_at))
+        delayed = (message.run, message.handler, encoded, where, unique_ms, due_at)
+        return ScriptCall(script("delay_run"), touched, delayed)
     touched = (keys.run(message.run), keys.stream(where), keys.streams, keys.closed, *unique)
-    return ScriptCall(script("enqueue_run"), touched, common)
+    held = (message.run, unique_ms) if unique else ()
+    return ScriptCall(script("enqueue_run"), touched, (message.handler, encoded, where, *held))
 
 
 def enqueue_runs(keys: Keys, where: str, messages: Sequence[Message]) -> ScriptCall:

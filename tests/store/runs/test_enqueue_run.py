@@ -23,6 +23,13 @@ def test_enqueueing_creates_the_run_and_its_entry_and_opens_the_stream(database)
     assert expiring_keys(database) == set()
 
 
+def test_only_a_call_with_a_unique_key_sends_its_id_and_how_long_the_key_is_held(database):
+    plain = runs.enqueue_run(database.keys, message())
+    assert plain.args == ("greet", encode_message(message()), "default:5")
+    unique = runs.enqueue_run(database.keys, message(unique="order-7"), unique_ms=600_000)
+    assert unique.args[3:] == ("run_1", 600_000)
+
+
 def test_a_second_run_joins_the_stream_that_is_there(database):
     enqueue(database, "run_1")
     enqueue(database, "run_2")
