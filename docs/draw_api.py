@@ -14,6 +14,7 @@ from types import FunctionType
 import jobistemer
 from jobistemer.app.job_control import AppJobControl
 from jobistemer.app.job_declaration import JobDeclaration
+from jobistemer.contrib.answer_links import AnswerLinks
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.queues import Holds, QueueControl
 from jobistemer.core import errors
@@ -50,6 +51,7 @@ Drawn from the sources by `docs/draw_api.py`. [Test an application](../how-to/te
 | `jobistemer_app` | the app under test as `MODULE:APP`; without it `JOBISTEMER_APP`, else `[tool.jobistemer] app` in pyproject.toml |
 | `jobistemer_now` | the instant at which each test begins, such as `2027-01-15T08:00:00Z`; without it the present, to the second |
 """
+CONTRIB = {"jobistemer.contrib.answer_links": AnswerLinks}
 HANDED_OUT = {
     "what `app.job(…)` gives": JobDeclaration,
     "what `app.every(…)` gives; a unit or a weekday follows": EveryBuilder,
@@ -69,6 +71,8 @@ def api_page() -> str:
     parts += ["[Errors](errors.md) are imported from `jobistemer` too.", ""]
     parts += [section(each) for each in classes if not issubclass(each, errors.JobistemerError)]
     parts += [function_section(each) for each in public if inspect.isfunction(each)]
+    parts += ["## From jobistemer.contrib", ""]
+    parts += [section(each, f"from `{where}`") for where, each in CONTRIB.items()]
     parts += ["## Handed out", ""]
     parts += [section(each, where) for where, each in HANDED_OUT.items()]
     return "\n".join(parts)

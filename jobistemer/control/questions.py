@@ -17,7 +17,10 @@ def require_question(namespace: Namespace, run_id: str) -> OpenQuestion:
     database, run = require_run(namespace, run_id)
     found = find_question(database, run)
     if found is None:
-        raise Conflict(f"run {run_id:.100} asks nothing: the question was answered, its time is over, or it has ended")
+        raise Conflict(
+            f"run {run_id:.100} asks nothing: the question was answered, its time is over, it comes later, or the run "
+            "has ended"
+        )
     return found
 
 

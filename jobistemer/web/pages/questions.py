@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,24 +11,14 @@ from starlette.responses import Response
 
 from jobistemer.control.questions import answer_question, require_question
 from jobistemer.core.runs.questions import AnswerField, list_fields
-from jobistemer.core.unreadable import READ_ERRORS
 from jobistemer.store.reads.durable.questions import OpenQuestion, list_questions
 from jobistemer.web.pages.actions import check_form, read_answer
+from jobistemer.web.security.signing import AnswerLink, decode_link, encode_link
 from jobistemer.web.shared.dashboard import Dashboard, get_dashboard
 from jobistemer.web.shared.forms import FormValues, read_form
 from jobistemer.web.shared.pagination import read_page
 
 QUESTIONS_PER_PAGE: Final = 20
-LINK_LIFETIME_S: Final = 30 * 86_400
-"""After so long a link opens nothing, though its question may wait on."""
-
-
-class AnswerLink(NamedTuple):
-    """What a signed link says: the question of which run, and who answers it."""
-
-    run: str
-    name: str
-    person: str
 
 
 class QuestionForm(NamedTuple):
@@ -84,15 +73,11 @@ def _take_answer(request: Request, form: FormValues) -> Response:
 
 
 def _sign_link(dashboard: Dashboard, found: OpenQuestion, person: str) -> str:
-    link = msgspec.json.encode(AnswerLink(found.run.id, found.question.name, person)).decode()
-    return dashboard.signer.encode("answer", link)
+    return encode_link(dashboard.signer, AnswerLink(found.run.id, found.question.name, person))
 
 
 def _read_link(dashboard: Dashboard, signed: str) -> AnswerLink:
-    text = dashboard.signer.decode("answer", signed, LINK_LIFETIME_S)
-    try:
-        return msgspec.json.decode(text or "", type=AnswerLink)
-    except READ_ERRORS:
-        raise HTTPException(
-            404, "This link opens nothing: it is not complete, or too old. Ask for a new one."
-        ) from None
+    link = decode_link(dashboard.signer, signed)
+    if link is None:
+        raise HTTPException(404, "This link opens nothing: it is not complete, or too old. Ask for a new one.")
+    return link

@@ -23,7 +23,8 @@ from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.connection import redact_url
 from jobistemer.web.charts.templating import render_template
-from jobistemer.web.security.authentication import AccessDecision, Authenticator, Signer
+from jobistemer.web.security.authentication import AccessDecision, Authenticator
+from jobistemer.web.security.signing import Signer
 from jobistemer.web.security.visit import get_visit
 from jobistemer.web.shared.deadline import PageThreads
 from jobistemer.web.shared.end_counts import EndCounts

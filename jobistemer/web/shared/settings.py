@@ -73,11 +73,7 @@ def build_mounted_settings(
     hosts: Iterable[str], *, read_only: bool, by: str, user_header: str, token: str
 ) -> DashboardSettings:
     """Check and build the settings of a dashboard inside an application. Raises Misconfigured."""
-    if token and len(token) < MIN_TOKEN_LENGTH:
-        raise Misconfigured(
-            f"the token of the dashboard has {len(token)} characters, {MIN_TOKEN_LENGTH} is the least: "
-            'python -c "import secrets; print(secrets.token_urlsafe())" makes one'
-        )
+    token = check_token(token) if token else ""
     if user_header and not _HEADER_NAME.fullmatch(user_header):
         raise Misconfigured(f"user header is {user_header!r}; allowed is the name of a header: X-Forwarded-User")
     if isinstance(hosts, str):
@@ -87,6 +83,18 @@ def build_mounted_settings(
         if not _HOST_NAME.fullmatch(name):
             raise Misconfigured(f"host name is {name!r}; allowed is a name without scheme and port: jobs.example")
     return DashboardSettings(read_only, by, token, names, user_header)
+
+
+def check_token(token: str) -> str:
+    """Return a token that is long enough. Raises Misconfigured, with a message that does not show it."""
+    if not isinstance(token, str):
+        raise Misconfigured("the token of the dashboard is no text")
+    if len(token) < MIN_TOKEN_LENGTH:
+        raise Misconfigured(
+            f"the token of the dashboard has {len(token)} characters, {MIN_TOKEN_LENGTH} is the least: "
+            'python -c "import secrets; print(secrets.token_urlsafe())" makes one'
+        )
+    return token
 
 
 def _is_loopback(host: str) -> bool:

@@ -15,8 +15,9 @@ import time_machine
 from jobistemer.core.errors import InvalidInput
 from jobistemer.store.namespace import Namespace
 from jobistemer.web.application import make_application
-from jobistemer.web.security.authentication import AUTH_LIFETIME_S, Signer
+from jobistemer.web.security.authentication import AUTH_LIFETIME_S
 from jobistemer.web.security.cookies import name_cookies
+from jobistemer.web.security.signing import Signer
 from jobistemer.web.server import _listen
 from jobistemer.web.shared.settings import DashboardSettings, build_settings
 from tests.support.clusters import free_port

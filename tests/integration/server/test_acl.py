@@ -10,6 +10,7 @@ import redis
 
 from jobistemer import Context, Jobistemer
 from jobistemer.cli.top.snapshot import open_counting_shards, take_snapshot
+from jobistemer.contrib.answer_links import AnswerLinks
 from jobistemer.control.audit import audit_jobs
 from jobistemer.control.cancel import cancel_run
 from jobistemer.control.dead_letters import DeadLetters
@@ -35,7 +36,7 @@ from jobistemer.store.server.connection import Server
 from jobistemer.ticker import Ticker
 from jobistemer.web.shared.actions import ACTIONS
 from tests.support.apps import running_worker
-from tests.support.dashboard_client import DashboardClient
+from tests.support.dashboard_client import AT, DashboardClient
 from tests.support.lifecycle import fetch_one
 from tests.support.roles import create_user_on, wait_for_scripts
 from tests.support.servers import SHARDS, clusters, empty_server, running, single
@@ -331,6 +332,14 @@ def test_a_dashboard_that_is_not_read_only_says_which_right_a_viewer_lacks(url, 
     answer = DashboardClient(Namespace(url("viewer"), "test")).send("pause-job", "every_second", confirmed="yes")
     assert answer.status_code == 503
     assert "jobistemer acl operator" in answer.text
+
+
+def test_a_link_to_a_question_is_signed_by_an_operator_or_with_a_token(url, admins):
+    shop(url("operator")).deploy()
+    assert AnswerLinks(shop(url("operator")), AT, token="").build("run_1", "ship", "ops")
+    assert AnswerLinks(shop(url("producer")), AT, token="a-token-of-this-test").build("run_1", "ship", "ops")
+    with pytest.raises(ServerRefused, match="the role operator may, or give the dashboard a token"):
+        AnswerLinks(shop(url("producer")), AT, token="").build("run_1", "ship", "ops")
 
 
 def test_a_rule_is_for_one_namespace_and_a_known_role():

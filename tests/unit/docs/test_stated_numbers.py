@@ -29,8 +29,8 @@ from jobistemer.store.reads import ended_runs, metrics, stream_stats
 from jobistemer.store.server import cluster_client, connection, deadline, pool
 from jobistemer.ticker import sweep, unaccounted, upcoming
 from jobistemer.web.charts import graph
-from jobistemer.web.pages import jobs, questions
-from jobistemer.web.security import authentication, throttle
+from jobistemer.web.pages import jobs
+from jobistemer.web.security import authentication, signing, throttle
 from jobistemer.web.shared import actions, job_watch
 from jobistemer.web.shared import deadline as web_deadline
 from jobistemer.worker.attempts import in_flight
@@ -95,7 +95,7 @@ STATED = [
     ("how-to/dashboard.md", "with one click, # at a time", actions.MAX_TARGETS),
     ("how-to/dashboard.md", "up to # are read again with each look", job_watch.JOBS_PER_LOOK),
     ("how-to/dashboard.md", "drawn with up to # places", graph.MAX_PLACES),
-    ("how-to/dashboard.md", "for # days at most", questions.LINK_LIFETIME_S / DAY_S),
+    ("how-to/dashboard.md", "for # days at most", signing.LINK_LIFETIME_S / DAY_S),
     ("how-to/dashboard.md", "once in # hours", authentication.AUTH_LIFETIME_S / 3600),
     ("how-to/dashboard.md", "After # wrong tokens an address", throttle.FREE_FAILURES),
     ("how-to/dashboard.md", "After # within a", throttle.ALL_FAILURES),

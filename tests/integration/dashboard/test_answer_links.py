@@ -1,0 +1,114 @@
+"""Links to questions that an application makes: they open the same form as those that the dashboard shows."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+from starlette.testclient import TestClient
+
+from jobistemer import Context, InvalidInput, InvalidStep, Misconfigured
+from jobistemer.contrib.answer_links import TOKEN_VARIABLE, URL_VARIABLE, AnswerLinks
+from tests.support.apps import drain_queues
+from tests.support.dashboard_client import AT, DashboardClient, HtmlPage
+
+TOKEN = "a-token-of-this-test"
+
+
+@pytest.fixture
+def asking(app):
+    """A run that asks ops twice."""
+
+    @app.task
+    def ship(context: Context) -> list[object]:
+        asks = {"ship": "Ship it?", "land": "Land it?"}
+        return [context.wait_for(name, bool, ask=ask, by=["ops"]) for name, ask in asks.items()]
+
+    run = ship.enqueue()
+    drain_queues(app)
+    return run
+
+
+def answer(application, link: str) -> str:
+    """Open a link as one who has nothing else, and answer yes. Returns the words of the last page."""
+    stranger = TestClient(application, base_url=AT, follow_redirects=False)
+    path = link.removeprefix(AT)
+    page = stranger.get(path)
+    found = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    if found:
+        page = stranger.post(path, data={"csrf": found[1], "field.": "true"}, headers={"origin": AT})
+    return HtmlPage(page.text).text
+
+
+@pytest.mark.parametrize("token", [TOKEN, ""], ids=["a dashboard with a token", "one without"])
+def test_a_link_of_the_application_opens_the_form_of_its_question(app, asking, token):
+    links = AnswerLinks(app, AT, token=token)
+    dashboard = DashboardClient(app.namespace, token=token).application
+    # The second link is made before its wait has begun, as for a letter with both.
+    first, second = links.build(asking, "ship", "ops"), links.build(asking.id, "land", "ops")
+    assert "asks something else at present" in answer(dashboard, second)
+    assert re.search(r"Answered\s+Ship it\?\s+by ops", answer(dashboard, first))
+    drain_queues(app)
+    assert "asks something else at present" in answer(dashboard, first)
+    assert re.search(r"Answered\s+Land it\?\s+by ops", answer(dashboard, second))
+    drain_queues(app)
+    assert asking.result() == [True, True]
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [(TOKEN, ""), ("", TOKEN), (TOKEN, "another-token-of-theirs")])
+def test_a_link_that_was_signed_with_another_secret_opens_nothing(app, asking, mine, theirs):
+    link = AnswerLinks(app, AT, token=mine).build(asking, "ship", "ops")
+    assert "This link opens nothing" in answer(DashboardClient(app.namespace, token=theirs).application, link)
+
+
+def test_a_link_for_somebody_who_is_not_asked_is_refused_when_it_is_used(app, asking):
+    link = AnswerLinks(app, AT, token=TOKEN).build(asking, "ship", "eve")
+    said = answer(DashboardClient(app.namespace, token=TOKEN).application, link)
+    assert "this question is for ops" in said
+
+
+def test_a_link_is_made_from_a_coroutine_too(app, asking):
+    link = asyncio.run(AnswerLinks(app, AT, token="").build_async(asking, "ship", "ops"))
+    assert link.startswith(f"{AT}/answer/")
+
+
+def test_address_and_token_come_from_the_environment(app, monkeypatch):
+    monkeypatch.setenv(URL_VARIABLE, "https://jobs.example/admin/jobs/")
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+    link = AnswerLinks(app).build("run_1", "ship", "ops")
+    assert link.startswith("https://jobs.example/admin/jobs/answer/")
+    assert TOKEN not in link
+
+
+@pytest.mark.parametrize(
+    "url", ["jobs.example", "ftp://jobs.example", "https://", "https://a b", "https://x?y=1", "https://ann:pw@x", 5]
+)
+def test_an_address_that_no_browser_opens_is_refused_with_the_remedy(app, url):
+    with pytest.raises(Misconfigured, match=r"allowed is https://jobs\.example/admin/jobs"):
+        AnswerLinks(app, url, token="")
+
+
+def test_what_is_missing_is_named_with_the_place_where_it_is_set(app, monkeypatch):
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    with pytest.raises(Misconfigured, match=f"the address of the dashboard is missing: .*{URL_VARIABLE}"):
+        AnswerLinks(app, token="")
+    with pytest.raises(Misconfigured, match=f"no secret to sign links with: .*{TOKEN_VARIABLE}"):
+        AnswerLinks(app, AT)
+
+
+def test_a_token_that_no_dashboard_accepts_is_refused_and_not_shown(app):
+    with pytest.raises(Misconfigured, match="has 5 characters") as refused:
+        AnswerLinks(app, AT, token="tiny!")
+    assert "tiny!" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [((5, "ship", "ops"), InvalidInput), (("run_1", "", "ops"), InvalidStep), (("run_1", "ship", ""), InvalidInput)],
+    ids=["no run", "no name", "nobody"],
+)
+def test_a_link_to_nothing_or_for_nobody_is_refused(app, values, error):
+    with pytest.raises(error):
+        AnswerLinks(app, AT, token=TOKEN).build(*values)
