@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from secrets import randbits
+from os import urandom
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,8 @@ MAX_REASON_LENGTH = 500
 """How much of the reason of a cancel is kept."""
 MAX_RUNS_PER_CALL = 100
 """How many runs one call of `enqueue_runs` creates."""
+_VARIANTS: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""By a random digit, the digit of a UUID that has two random bits behind the two that say its variant."""
 
 
 def new_run_id(now_ms: int) -> str:
@@ -26,11 +29,9 @@ def new_run_id(now_ms: int) -> str:
     Such identities sort by their time, Unix milliseconds; 74 random bits tell those of one millisecond apart.
     `ids.read_enqueue_ms` reads the time.
     """
-    entropy = randbits(74)
-    value = (now_ms & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | (entropy >> 62 & 0xFFF) << 64
-    value |= 0b10 << 62 | entropy & 0x3FFFFFFFFFFFFFFF
-    digits = f"{value:032x}"
-    return f"run_{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    # Text from text: a number of 128 bits in between takes a fifth longer.
+    time, entropy = f"{now_ms & 0xFFFFFFFFFFFF:012x}", urandom(10).hex()
+    return f"run_{time[:8]}-{time[8:]}-7{entropy[:3]}-{_VARIANTS[entropy[3]]}{entropy[4:7]}-{entropy[7:19]}"
 
 
 def enqueue_run(

@@ -13,7 +13,12 @@ from jobistemer.store.server.deadline import check_time_left, seconds_left
 
 
 class Bounded:
-    """A mixin for connections that block. Without a deadline the time-outs of the connection hold."""
+    """A mixin for connections that block. Without a deadline the time-outs of the connection hold.
+
+    idle_since: when it last came back to its pool in order, by the monotonic clock.
+    """
+
+    idle_since = -inf
 
     def connect_check_health(self: Any, *args: Any, **options: Any) -> None:
         """Connect, unless there is a connection."""
@@ -53,6 +58,30 @@ class Bounded:
         if left < (inf if self.socket_timeout is None else self.socket_timeout) and "timeout" not in options:
             options["timeout"] = max(left, 0.001)
         return super().read_response(*args, **options)  # type: ignore[misc] # redis-py's class comes next
+
+    def exchange(self: Any, packed: bytes) -> Any:
+        """Send a packed command and return the response, without what redis-py prepares for either.
+
+        Raises what `send_packed_command` and `read_response` do, which look at a deadline and at the health of the
+        connection as well.
+        """
+        socket = self._sock
+        if socket is None or self.health_check_interval or seconds_left() < inf:
+            self.send_packed_command((packed,))
+            return self.read_response()
+        try:
+            socket.sendall(packed)
+            response = self._parser.read_response()
+        except OSError as error:
+            self.disconnect()
+            kind = redis.TimeoutError if isinstance(error, TimeoutError) else redis.ConnectionError
+            raise kind(f"Error while a command was sent to {self._host_error()} or answered: {error}") from error
+        except BaseException:
+            self.disconnect()
+            raise
+        if isinstance(response, redis.ResponseError):
+            raise response
+        return response
 
 
 class BoundedConnection(Bounded, redis.Connection):

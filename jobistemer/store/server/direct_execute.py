@@ -27,13 +27,12 @@ def direct_execute(client: redis.Redis) -> Callable[..., Any] | None:
     def execute(*command: Any) -> Any:
         # Before a connection is taken: an argument that cannot be packed must not cost one.
         try:
-            packed = (pack(command),) if pack is not None else None
+            packed = pack(command) if pack is not None else None
         except TypeError as error:
             raise redis.DataError(str(error)) from error
 
         def exchange(connection: Any) -> Any:
-            connection.send_packed_command(packed or connection.pack_command(*command))
-            return connection.read_response()
+            return connection.exchange(packed or b"".join(connection.pack_command(*command)))
 
         return _with_connection(pool, exchange)
 

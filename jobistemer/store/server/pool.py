@@ -27,6 +27,8 @@ from jobistemer.store.server.packed_connection import PACKED
 
 MAX_CONNECTIONS: Final = 16
 """The connections that the calls of one process have by default, and those of one event loop."""
+FRESH_S: Final = 0.5
+"""A connection that came back within this time is used unseen: servers close idle ones after whole seconds at least."""
 
 
 class PoolExhausted(redis.ConnectionError):
@@ -211,7 +213,8 @@ class WaitingPool(_Waiting, redis.ConnectionPool):
             connection = self._available_connections.pop()
             self._in_use_connections.add(connection)
         try:
-            if connection.is_connected and not connection.can_read():
+            is_fresh = time.monotonic() - connection.idle_since < FRESH_S
+            if connection.is_connected and (is_fresh or not connection.can_read()):
                 return connection
         except (redis.ConnectionError, redis.TimeoutError, OSError):
             connection.disconnect()
@@ -235,9 +238,11 @@ class WaitingPool(_Waiting, redis.ConnectionPool):
             # A server that moves tells its clients to connect anew.
             if connection.should_reconnect():
                 connection.disconnect()
+            connection.idle_since = time.monotonic()
             self._available_connections.append(connection)
             # Credentials that have changed meanwhile are sent by a listener of this event.
-            self._event_dispatcher.dispatch(AfterConnectionReleasedEvent(connection))
+            if connection._re_auth_token is not None:  # noqa: SLF001 - what the listener looks at
+                self._event_dispatcher.dispatch(AfterConnectionReleasedEvent(connection))
         if self._queue:
             self._note_answer(connection)
             self._wake_next()
@@ -275,7 +280,8 @@ class AsyncWaitingPool(_AsyncWaiting, redis.asyncio.ConnectionPool):
             await connection.disconnect(nowait=True)
         self._available_connections.append(connection)
         # Credentials that have changed meanwhile are sent by a listener of this event.
-        await self._event_dispatcher.dispatch_async(AsyncAfterConnectionReleasedEvent(connection))
+        if connection._re_auth_token is not None:  # noqa: SLF001 - what the listener looks at
+            await self._event_dispatcher.dispatch_async(AsyncAfterConnectionReleasedEvent(connection))
         if self._queue:
             self._note_answer(connection)
             self._wake_next()

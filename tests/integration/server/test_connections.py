@@ -6,13 +6,16 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -21,7 +24,7 @@ import redis
 from jobistemer import InvalidInput, Jobistemer, NotConnected, ResultTimeout
 from jobistemer.store.server import direct_execute as direct_module
 from jobistemer.store.server.direct_execute import direct_execute, direct_execute_all
-from jobistemer.store.server.pool import MAX_CONNECTIONS
+from jobistemer.store.server.pool import FRESH_S, MAX_CONNECTIONS
 from tests.support.apps import drain_queues, running_worker
 from tests.support.servers import VALKEY, running
 
@@ -234,20 +237,58 @@ def test_connections_that_run_out_are_not_told_as_a_dead_server(url):
         assert app.enqueue("echo", {"number": 3}).state() == "pending"
 
 
+def close_by_server(app: Jobistemer) -> Any:
+    """Have the server close the only connection of an app; returns it."""
+    client = app.namespace.shards[0].client
+    (connection,) = client.connection_pool._available_connections
+    client.client_kill_filter(_type="normal", skipme=False)
+    # The answer arrives before the end of the connection does.
+    with suppress(redis.ConnectionError):
+        while not connection.can_read():
+            pass
+    return connection
+
+
 def test_an_idle_connection_that_the_server_has_closed_is_replaced_before_a_script_is_sent(url):
     with Jobistemer(f"{url}?max_connections=1", namespace="test") as app:
         app.enqueue("echo", {"number": 1})
-        shard = app.namespace.shards[0]
-        pool = shard.client.connection_pool
-        (connection,) = pool._available_connections
-        shard.client.client_kill_filter(_type="normal", skipme=False)
-        # The answer arrives before the end of the connection does.
-        with suppress(redis.ConnectionError):
-            while not connection.can_read():
-                pass
+        pool = app.namespace.shards[0].client.connection_pool
+        connection = close_by_server(app)
+        connection.idle_since -= FRESH_S
         assert pool.pop_idle() is None
         assert pool._available_connections == [connection]
         assert app.enqueue("echo", {"number": 2}).state() == "pending"
+
+
+def test_a_connection_that_was_just_in_use_is_not_looked_at_and_costs_another_try_when_it_is_closed(app, url):
+    with Jobistemer(f"{url}?max_connections=1", namespace="test") as other:
+        other.enqueue("echo", {"number": 1})
+        client = other.namespace.shards[0].client
+        connection = close_by_server(other)
+        connection.idle_since = time.monotonic()
+        assert direct_execute(client)("INCR", "counted") == 1
+        assert (connection.is_connected, client.connection_pool._in_use_connections) == (True, set())
+
+
+def test_a_connection_that_breaks_while_a_command_is_sent_is_made_anew(app, url):
+    app.enqueue("echo", {"number": 1})
+    client = app.namespace.shards[0].client
+    (connection,) = client.connection_pool._available_connections
+    connection._sock.shutdown(socket.SHUT_WR)
+    with pytest.raises(redis.ConnectionError, match="Broken pipe"):
+        connection.exchange(b"*1\r\n$4\r\nPING\r\n")
+    assert not connection.is_connected
+    assert direct_execute(client)("ECHO", "again") == b"again"
+
+
+def test_new_credentials_are_sent_when_a_connection_comes_back(app, url):
+    app.enqueue("echo", {"number": 1})
+    client = app.namespace.shards[0].client
+    (connection,) = client.connection_pool._available_connections
+    client.acl_setuser("renewed", enabled=True, passwords=["+secret"], commands=["+@all"], keys=["*"])
+    connection.set_re_auth_token(Mock(try_get=lambda name: "renewed", get_value=lambda: "secret"))
+    execute = direct_execute(client)
+    assert (execute("ACL", "WHOAMI"), execute("ACL", "WHOAMI")) == (b"default", b"renewed")
 
 
 @pytest.mark.parametrize(("argument", "error"), [(None, redis.DataError), ("\ud800", UnicodeEncodeError)])
@@ -277,7 +318,7 @@ def test_what_stops_a_thread_between_a_command_and_its_answer_leaves_the_answer_
         client = app.namespace.shards[0].client
         execute, (connection,) = direct_execute(client), client.connection_pool._available_connections
         with monkeypatch.context() as patch, pytest.raises(StoppedHere):
-            patch.setattr(connection, "read_response", Mock(side_effect=StoppedHere))
+            patch.setattr(connection._parser, "read_response", Mock(side_effect=StoppedHere))
             execute("ECHO", "of the first")
         assert (connection.is_connected, client.connection_pool._in_use_connections) == (False, set())
         assert execute("ECHO", "of the second") == b"of the second"
@@ -320,6 +361,7 @@ def test_what_stops_a_thread_while_it_takes_a_connection_costs_none(url, monkeyp
         app.enqueue("echo", {"number": 1})
         pool = app.namespace.shards[0].client.connection_pool
         (connection,) = pool._available_connections
+        connection.idle_since -= FRESH_S
         with monkeypatch.context() as patch, pytest.raises(StoppedHere):
             patch.setattr(connection, "can_read", Mock(side_effect=StoppedHere))
             app.enqueue("echo", {"number": 2})

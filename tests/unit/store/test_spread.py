@@ -11,7 +11,7 @@ from jobistemer.store.namespace import Namespace
 def test_runs_are_spread_evenly_over_many_shards(monkeypatch):
     # Ids of calls that were made in the same millisecond differ in their random part only
     entropy = (0x9E3779B97F4A7C15 * number for number in range(40_000))
-    monkeypatch.setattr(runs, "randbits", lambda bits: next(entropy) % 2**bits)
+    monkeypatch.setattr(runs, "urandom", lambda size: (next(entropy) % 2 ** (8 * size)).to_bytes(size, "big"))
     run_ids = [runs.new_run_id(1_700_000_000_000) for _ in range(40_000)]
     namespace = Namespace("fake://spread", shards=16)
     counts = Counter(namespace.for_id(text).keys.shard for text in run_ids)
