@@ -8,7 +8,7 @@ from rich.console import Console
 
 from jobistemer.core.reads.summaries import DelayedRun, JobSummary, QueueSummary, WorkerSummary
 from jobistemer.core.runs.records import OccurrenceRecord
-from jobistemer.core.states import OccurrenceState
+from jobistemer.core.states import OccurrenceState, RunState
 from jobistemer.dev.event_log import EventLog
 from jobistemer.dev.screen import render_screen
 from jobistemer.dev.snapshot import RunRate, Snapshot
@@ -16,7 +16,9 @@ from tests.support.clocks import NOW
 
 JOB = JobSummary("index", "job_1", 1, "every 10 seconds", "", "", 0, NOW + 4_000, 1, 0, None)
 LIVE = OccurrenceRecord("occ_1", "job_1", 1, NOW // 1000, OccurrenceState.PENDING, "fired on time", NOW + 20)
-RETRY = DelayedRun("run_1", "index.report", "default:5", NOW + 1000, 1, "7 files are missing\n  File x")
+RETRY = DelayedRun(
+    "run_1", "index.report", "default:5", NOW + 1000, 1, "7 files are missing\n  File x", RunState.SCHEDULED
+)
 SNAPSHOT = Snapshot(
     at_ms=NOW,
     jobs=[JOB],
