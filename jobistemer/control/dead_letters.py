@@ -16,10 +16,19 @@ from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls.runs import new_run_id
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.reads.ended_runs import list_dead_runs
+from jobistemer.store.reads.ended_runs import LocatedRun, locate_dead_runs
 
 MAX_OFFSET = 10_000_000
 MAX_LIMIT = 100_000
+
+
+def search_dead(
+    shards: Sequence[Database], task: str, error: str, since_ms: int, most: int
+) -> tuple[list[LocatedRun], bool]:
+    """Return what `DeadLetters.search` returns, each dead letter with its shard."""
+    found, wanted = locate_dead_runs(shards, 0, most), error.casefold()
+    recent = [each for each in found if each.run.at >= since_ms and task in {"", each.run.task}]
+    return [each for each in recent if wanted in each.run.note.casefold()], len(found) < most
 
 
 class DeadLetters:
@@ -66,9 +75,8 @@ class DeadLetters:
         The second value is true when all of them were looked at.
         """
         check_whole("most", most, 1, MAX_LIMIT, InvalidInput)
-        found, wanted = list_dead_runs(self._namespace.shards, 0, most), error.casefold()
-        recent = [each for each in found if each.at >= since_ms and task in {"", each.task}]
-        return [each for each in recent if wanted in each.note.casefold()], len(found) < most
+        found, all_seen = search_dead(self._namespace.shards, task, error, since_ms, most)
+        return [each.run for each in found], all_seen
 
     def find(self, run_id: str) -> DeadRun:
         """Return the dead letter of a run. Raises NotFound."""

@@ -47,9 +47,10 @@ def quarantine_key(keys: Keys, key: str, expected: str, reason: str = "") -> Scr
 
 
 def restore(keys: Keys, found: Quarantined) -> ScriptCall:
-    """Build the call that puts something back where it was."""
+    """Build the call that puts something back where it was; a second send of this call is recognised by its mark."""
     return script("restore_quarantined")(
-        (keys.quarantine, found.key, found.kept or keys.nothing), (found.entry, found.member, found.score)
+        (keys.quarantine, found.key, found.kept or keys.nothing, keys.kept(token_hex(8))),
+        (found.entry, found.member, found.score),
     )
 
 

@@ -16,7 +16,8 @@ ARGV
   hold_ms  int  how long the group is kept when nothing happens to it
 OUT
   COUNTED n  how many have ended
-  HALTED n   likewise, and this failure is the first one of a group that fails fast
+  HALTED n   likewise, and this failure is the first one of a group that fails fast; a second send gets this word for
+             each failure in such a group: what follows may be done twice, and must not be left out
   BEFORE     it was counted before, or has not ended: nothing was written
 KEEPS I3 I5 I7 I9
 ]]
@@ -27,9 +28,15 @@ local counted = redis.call('HMGET', group, 'done', 'total')
 redis.call('HLEN', results)
 if tonumber(counted[1] or 0) + 1 == tonumber(counted[2] or '') then check_types({reducer}, {}, {streams}, {}, {stream}) end
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
-if redis.call('HDEL', run, 'uncounted') == 0 then return {'BEFORE'} end
+local is_first = redis.call('HDEL', run, 'uncounted') == 1
 local ended = redis.call('HMGET', run, 'state', 'result', 'error')
 local good = ended[1] == 'succeeded'
+if not is_first then
+  local failed = ({failed = true, dead = true, timed_out = true, canceled = true})[ended[1]]
+  local known = redis.call('HMGET', group, 'failure', 'halt', 'done')
+  if failed and known[1] == 'fail_fast' and known[2] then return {'HALTED', tonumber(known[3])} end
+  return {'BEFORE'}
+end
 local kept = good and (ended[2] or 'null') or '!' .. ended[1] .. ': ' .. string.sub(ended[3] or '', 1, 500)
 redis.call('HSET', results, index, kept)
 redis.call('PEXPIRE', results, hold_ms)

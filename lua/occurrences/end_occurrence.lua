@@ -21,9 +21,8 @@ ARGV
   now         int  ms
   hold_ms     int  how long the record is kept while the occurrence goes on
 OUT
-  ENDED   by the call that this one was sent with
+  ENDED   by the call that this one was sent with, or before: then nothing was written
   OPEN    it has not ended
-  BEFORE  that was done before: nothing was written
 KEEPS I3 I5 I9
 ]]
 local occurrence, mine, complete, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -39,7 +38,7 @@ if state == 'pending' or state == 'running' then
 end
 if message ~= '' then check_types({complete}, {}, {streams}, {}, {stream}) end
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
-if redis.call('HDEL', occurrence, 'open') == 0 then return {'BEFORE'} end
+if redis.call('HDEL', occurrence, 'open') == 0 then return {'ENDED'} end
 for _ = 1, records do
   local run = next_keys(1)
   -- pcall: a record of the wrong type expires like the others.

@@ -191,7 +191,7 @@ def _details(run: RunRecord, attempts: list[AttemptRecord], payload: str, now_ms
             ("reason", run.cancel_reason),
             ("retry of", run.retry_of),
             ("note", run.news),
-            ("attempts", run.attempts),
+            ("attempts", run.attempts_text),
             ("payload", payload),
             ("result", to_text(bytes(run.result)) if bytes(run.result) != b"null" else ""),
             ("error", run.error),

@@ -144,7 +144,7 @@ def _read_run(namespace: Namespace, run_id: str) -> Details | None:
         ("state", f"{run.state}, {format_distance(run.ended_at, now_ms)}" if run.ended_at else str(run.state)),
         ("queue", run.place),
         ("enqueued (UTC)", tables.format_instant(run.enqueued_at, now_ms)),
-        ("attempts", str(run.attempts)),
+        ("attempts", run.attempts_text),
         ("asked to end (UTC)", canceled),
         ("note", run.news),
         ("payload", payload),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jobistemer.core.states import TERMINAL_RUNS, AttemptState, OccurrenceState, RunState
+from jobistemer.core.text import pluralize
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,6 +66,15 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     def attempts(self) -> int:
         """The number of its attempts that have begun."""
         return count_attempts(self.state, self.attempt, self.unbegun)
+
+    @property
+    def attempts_text(self) -> str:
+        """Its attempts and what has interrupted it, for people: "3, 1 crash, put off 2 times"."""
+        parts = [f"{self.attempts}"]
+        parts += [f"{self.crashes} crash{'' if self.crashes == 1 else 'es'}"] if self.crashes else []
+        parts += [pluralize(self.interruptions, "interruption")] if self.interruptions else []
+        parts += [f"put off {pluralize(self.snoozes, 'time')}"] if self.snoozes else []
+        return ", ".join(parts)
 
     @property
     def news(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -13,7 +13,7 @@ from jobistemer.core.unreadable import Unreadable, read_value, to_text
 from jobistemer.store.calls.runs import MAX_UNIQUE_MS
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, place
-from jobistemer.store.reads.ended_runs import DEAD_PAGE, locate_dead
+from jobistemer.store.reads.ended_runs import DEAD_PAGE, LocatedRun, locate_dead
 from jobistemer.store.reads.records import read_run, run_command
 from jobistemer.store.scripts import ScriptCall, script
 
@@ -53,18 +53,20 @@ def find_dead(database: Database, run_id: str) -> DeadRun | None:
     return next(_read_dead(database, [run_id]), None) if listed else None
 
 
-def iter_messages(shards: Sequence[Database], runs: Sequence[str]) -> Iterator[tuple[str, Message]]:
+def iter_messages(located: Iterable[LocatedRun]) -> Iterator[tuple[str, Message]]:
     """Yield runs with the messages they died with, in any order, a hundred in memory; those without one are left out.
 
     What can be read of a message that cannot be read as a whole is yielded.
     """
-    for start in range(0, len(runs), PAGE):
-        part = runs[start : start + PAGE]
-        for database in shards:
+    runs_of: dict[Database, list[str]] = {}
+    for each in located:
+        runs_of.setdefault(each.database, []).append(each.run.id)
+    for database, runs in runs_of.items():
+        for start in range(0, len(runs), PAGE):
+            part = runs[start : start + PAGE]
             answers = database.read_all([("HGET", database.keys.run(run), "message") for run in part])
-            yield from (
-                (run, read_message(raw, run)) for run, raw in zip(part, answers, strict=True) if raw is not None
-            )
+            found = zip(part, answers, strict=True)
+            yield from ((run, read_message(raw, run)) for run, raw in found if raw is not None)
 
 
 def replay(keys: Keys, dead: DeadRun, run_id: str, now_ms: int, payload: msgspec.Raw | None = None) -> ScriptCall:

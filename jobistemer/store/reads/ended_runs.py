@@ -6,7 +6,7 @@ Of each run its summary is read: a payload or a result may have megabytes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jobistemer.core.reads.summaries import RunSummary
 from jobistemer.core.runs.records import count_attempts
@@ -47,11 +47,28 @@ def list_ended_runs(
     return sorted(chosen, key=lambda run: (run.at, run.id), reverse=True)[:limit]
 
 
+class LocatedRun(NamedTuple):
+    """The summary of a run with its shard, which its id does not say."""
+
+    database: Database
+    run: RunSummary
+
+
 def list_dead_runs(shards: Sequence[Database], offset: int = 0, limit: int = DEAD_PAGE) -> list[RunSummary]:
     """Return a page of the dead letters, the latest first; those whose records have expired are left out."""
+    return [each.run for each in locate_dead_runs(shards, offset, limit)]
+
+
+def locate_dead_runs(shards: Sequence[Database], offset: int = 0, limit: int = DEAD_PAGE) -> list[LocatedRun]:
+    """Return what `list_dead_runs` returns, each run with its shard."""
     listed = locate_dead(shards, offset, limit)
-    found = [run for database, runs in zip(shards, listed, strict=True) for run in _read_summaries(database, runs)]
-    return sorted((run for run in found if run.state), key=lambda run: (run.at, run.id), reverse=True)
+    found = [
+        LocatedRun(database, run)
+        for database, runs in zip(shards, listed, strict=True)
+        for run in _read_summaries(database, runs)
+        if run.state
+    ]
+    return sorted(found, key=lambda each: (each.run.at, each.run.id), reverse=True)
 
 
 def locate_dead(shards: Sequence[Database], offset: int, limit: int) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -32,6 +33,8 @@ RUNS_PAGE = 200
 UNREADABLE = "unreadable"
 """The state of a record whose state cannot be read."""
 
+_REPLAYED = re.compile(rb"replayed as (run_\S+)")
+
 _Record = TypeVar("_Record", AttemptRecord, RunRecord, OccurrenceRecord)
 
 
@@ -47,6 +50,9 @@ def read_run(run_id: str, answer: dict[bytes, bytes]) -> RunRecord | None:
         answer = {**answer, b"enqueued_at": b"%d" % ids.read_enqueue_ms(run_id)}
     if answer.get(b"state") == b"suspended" and b"note" not in answer:
         answer = {**answer, b"note": SLEEPS.encode()}
+    if b"note" in answer and b"retried_as" not in answer and (found := _REPLAYED.fullmatch(answer[b"note"])):
+        # An earlier version recorded a replay in the note alone.
+        answer = {**answer, b"retried_as": found[1]}
     if b"cancel_reason" in answer and b"cancel" not in answer:
         # It was ended in the moment in which that was asked for, not by a worker that was told of it later.
         answer = {**answer, b"cancel": answer.get(b"ended_at", b"0")}

@@ -11,16 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobistemer.control.changes import ChangeList
-from jobistemer.control.dead_letters import DeadLetters
+from jobistemer.control.dead_letters import DeadLetters, search_dead
 from jobistemer.control.quarantine import Quarantine
 from jobistemer.core.reads.summaries import RunSummary
 from jobistemer.core.text import first_line
 from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import holds
-from jobistemer.store.database import Database
 from jobistemer.store.keys import FRONT
 from jobistemer.store.reads import queues
-from jobistemer.store.reads.ended_runs import list_dead_runs
+from jobistemer.store.reads.ended_runs import LocatedRun, locate_dead_runs
 from jobistemer.store.reads.limited_runs import read_limit_use
 from jobistemer.store.reads.queues_snapshot import InFlightRun, snapshot_queues
 from jobistemer.web.charts.templating import shorten_payload
@@ -73,43 +72,43 @@ def dead_letters_page(request: Request) -> Response:
     is_filtered = bool(task or error or since in SINCE_MS)
     since_ms = now_ms - SINCE_MS[since] if since in SINCE_MS else 0
     looked_at = MAX_LOOKED_AT if is_filtered else MAX_COUNTED
-    found, all_seen = letters.search(task, error, since_ms=since_ms, most=looked_at)
+    found, all_seen = search_dead(dashboard.shards, task, error, since_ms, looked_at)
     chosen = request.query_params.get("choose") == "all"
     size = MAX_TARGETS if chosen else DEAD_LETTERS_PER_PAGE
     page = read_page(
         request,
         size,
-        lambda at, most: found[at : at + most] if is_filtered else list_dead_runs(dashboard.shards, at, most),
+        lambda at, most: found[at : at + most] if is_filtered else locate_dead_runs(dashboard.shards, at, most),
     )
     return dashboard.render(
         request,
         "dead.html",
         now_ms=now_ms,
         page=page,
-        rows=_build_rows(dashboard.shards, page.rows),
+        rows=_build_rows(page.rows),
         total=letters.count(),
         found=len(found) if is_filtered else letters.count(),
         all_seen=all_seen or not is_filtered,
         filter={"task": task, "q": error, "since": since},
         chosen=chosen,
         most=MAX_TARGETS,
-        tasks=Counter(each.task for each in found).most_common(MAX_CHIPS),
+        tasks=Counter(each.run.task for each in found).most_common(MAX_CHIPS),
         causes=_count_causes(found),
     )
 
 
-def _build_rows(shards: Sequence[Database], runs: Sequence[RunSummary]) -> list[DeadRow]:
+def _build_rows(located: Sequence[LocatedRun]) -> list[DeadRow]:
     """Read what the summaries of the runs of a page leave out; of a payload the beginning: it may have megabytes."""
     found = {
         run: (message.priority, shorten_payload(message.payload))
-        for run, message in dead_letters.iter_messages(shards, [each.id for each in runs])
+        for run, message in dead_letters.iter_messages(located)
     }
-    return [DeadRow(each, *found[each.id]) for each in runs if each.id in found]
+    return [DeadRow(each.run, *found[each.run.id]) for each in located if each.run.id in found]
 
 
-def _count_causes(found: Sequence[RunSummary]) -> list[tuple[str, int]]:
+def _count_causes(found: Sequence[LocatedRun]) -> list[tuple[str, int]]:
     """Count errors by their beginnings, up to the first word that may differ between calls; leave single ones out."""
-    causes = Counter(_begin_of(first_line(each.note)) for each in found)
+    causes = Counter(_begin_of(first_line(each.run.note)) for each in found)
     return [(cause, count) for cause, count in causes.most_common(MAX_CHIPS) if cause and count > 1]
 
 

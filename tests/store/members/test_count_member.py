@@ -92,8 +92,35 @@ def test_the_first_failure_halts_a_group_that_fails_fast_and_is_kept_with_its_in
     assert fetch_one(database).message.run == group_of()
 
 
-def count_word(database, delivery, state, error):
+def test_a_second_send_says_once_more_that_the_group_is_halted(database, children):
+    # The answer to the first send was lost: without the word nobody would cancel the runs that wait for a retry.
+    over = build_ended(children[1], "failed", error="ValueError: odd")
+    call = run_ends.record_end(database.keys, over, None)
+    first = database.call(call)
+    with nothing_written(database):
+        again = database.call(call)
+    assert [each.extensions[0] for each in (first, again)] == [Reply("HALTED", [1])] * 2
 
+
+@pytest.mark.parametrize("failure", ["continue", "retry_on_failure"])
+def test_a_second_send_halts_nothing_under_the_other_strategies(database, failure):
+    enqueue(database)
+    parent = fetch_one(database)
+    add_children(database, parent, range(2), failure, retry=NO_RETRIES)
+    hand_over(database, parent, failure)
+    call = run_ends.record_end(database.keys, build_ended(fetch(database)[0], "failed", error="no"), None)
+    database.call(call)
+    assert database.call(call).extensions[0].word == "BEFORE"
+
+
+def test_a_success_that_is_sent_twice_in_a_halted_group_halts_nothing_again(database, children):
+    count_word(database, children[1], "failed", "no")
+    call = run_ends.record_end(database.keys, build_ended(children[0]), None)
+    database.call(call)
+    assert database.call(call).extensions[0].word == "BEFORE"
+
+
+def count_word(database, delivery, state, error):
     over = build_ended(delivery, state, error=error)
     return database.call(run_ends.record_end(database.keys, over, None)).extensions[0].word
 

@@ -57,6 +57,13 @@ def test_whatever_the_outcome_the_end_enqueues_on_complete_once(database, state,
         finish(database, over, definition)
 
 
+def test_a_second_send_says_once_more_that_the_occurrence_has_ended(database):
+    # The answer to the first send was lost: without the word its groups would outlive the occurrence.
+    definition = fired(database, job(task("a"), on_complete=DONE))
+    call = run_ends.record_end(database.keys, build_ended(fetch_one(database)), definition)
+    assert [database.call(call).extensions[-1] for _ in range(2)] == [Reply("ENDED", [])] * 2
+
+
 def test_it_is_no_part_of_the_occurrence_and_may_fail_without_it(database):
     definition = fired(database, job(task("a"), on_complete=DONE))
     finish(database, build_ended(fetch_one(database)), definition)

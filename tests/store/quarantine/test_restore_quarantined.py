@@ -40,11 +40,25 @@ def test_a_whole_key_comes_back_without_an_expiry(database):
     assert (database.client.get(database.keys.due), database.client.pttl(database.keys.due)) == (b"x", -1)
 
 
-def test_a_second_send_of_the_same_call_finds_it_gone(database):
+def test_a_second_send_of_the_same_call_finds_that_it_is_back(database):
+    for found in (quarantined_member(database), quarantined_key(database)):
+        call = quarantine.restore(database.keys, found)
+        assert database.call(call) == Reply("RESTORED", [])
+        with nothing_written(database):
+            assert database.call(call) == Reply("RESTORED", [])
+
+
+def test_another_call_after_it_finds_nothing(database):
     for found in (quarantined_member(database), quarantined_key(database)):
         restore(database, found)
         with nothing_written(database):
             assert restore(database, found) == Reply("GONE", [])
+
+
+def test_the_mark_of_a_call_expires(database):
+    call = quarantine.restore(database.keys, quarantined_member(database))
+    database.call(call)
+    assert 0 < database.client.pttl(call.keys[3]) <= 600_000
 
 
 def test_a_place_that_holds_something_else_by_now_is_not_overwritten(database):

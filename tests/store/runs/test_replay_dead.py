@@ -4,6 +4,7 @@ from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.runs.message import TaskRef, encode_message
 from jobistemer.store.actions import dead_letters
 from jobistemer.store.actions.retry_ended import retry_ended
+from jobistemer.store.reads.records import find_record
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish
@@ -118,3 +119,16 @@ def test_once_the_replayed_work_is_done_nothing_stays_for_ever(database, letter)
     replay(database, letter)
     finish(database, build_ended(fetch_one(database)))
     assert find_leaks(database) == {}
+
+
+def test_a_replay_that_an_earlier_version_recorded_in_the_note_alone_is_known(database, letter):
+    replay(database, letter)
+    database.client.hdel(database.keys.run("run_1"), "retried_as")
+    record = find_record(database, "run_1")
+    assert (record.retried_as, record.news) == ("run_2", "replayed as run_2")
+
+
+def test_a_note_about_something_else_is_no_replay(database, letter):
+    database.client.hset(database.keys.run("run_1"), "note", "replayed as run_2, said ann")
+    record = find_record(database, "run_1")
+    assert (record.retried_as, record.news) == ("", "")

@@ -1,7 +1,11 @@
 import json
 
+import pytest
+
 from jobistemer import NO_RETRIES, Jobistemer
 from jobistemer.control.dead_letters import DeadLetters
+from jobistemer.store.actions.dead_letters import iter_messages
+from jobistemer.store.reads.ended_runs import locate_dead_runs
 from tests.support.lifecycle import build_ended, fetch, fetch_one, finish
 
 
@@ -84,12 +88,19 @@ def test_purging_what_is_not_there_is_a_failure(cli):
     assert "1 of the 1 given runs are not dead letters (any more)" in result.stderr
 
 
-def test_letters_of_all_shards_are_found_and_replayed_where_they_lie(url):
+@pytest.fixture
+def twelve_on_three_shards(url) -> tuple[Jobistemer, list[str]]:
+    """An app with three shards, and the ids of twelve runs that have died there."""
     app = Jobistemer(url, shards=3)
     runs = [app.enqueue("greet", retry=NO_RETRIES).id for _ in range(12)]
     for shard in app.namespace.shards:
         for delivery in fetch(shard):
-            finish(shard, build_ended(delivery, "failed", error="no"))
+            finish(shard, build_ended(delivery, "failed", error="OSError: gone"))
+    return app, runs
+
+
+def test_letters_of_all_shards_are_found_and_replayed_where_they_lie(twelve_on_three_shards):
+    app, runs = twelve_on_three_shards
     letters = DeadLetters(app.namespace)
     assert {letter.run.id for letter in letters.page()} == set(runs)
     assert len(letters.page(offset=5, limit=4)) == 4
@@ -98,12 +109,8 @@ def test_letters_of_all_shards_are_found_and_replayed_where_they_lie(url):
     assert all(app.run(run).record().state == "pending" for run in again)
 
 
-def test_letters_are_searched_by_their_summaries_also_on_several_shards(url):
-    app = Jobistemer(url, shards=3)
-    runs = [app.enqueue("greet", retry=NO_RETRIES).id for _ in range(12)]
-    for shard in app.namespace.shards:
-        for delivery in fetch(shard):
-            finish(shard, build_ended(delivery, "failed", error="OSError: gone"))
+def test_letters_are_searched_by_their_summaries_also_on_several_shards(twelve_on_three_shards):
+    app, runs = twelve_on_three_shards
     found, all_seen = app.dead.search("greet", "GONE")
     assert (sorted(each.id for each in found), all_seen) == (sorted(runs), True)
     assert {(each.task, each.queue, each.state, each.note, each.attempts) for each in found} == {
@@ -148,3 +155,16 @@ def test_a_payload_for_more_than_one_letter_or_that_is_no_object_is_refused(cli,
     assert "is not JSON" in cli("dead", "replay", run, "--payload", "{").output
     assert "must be an object of keyword arguments" in cli("dead", "replay", run, "--payload", "[1]").output
     assert listed(cli) == {run}
+
+
+def test_the_messages_of_a_page_are_asked_for_where_they_are(twelve_on_three_shards, monkeypatch):
+    app, runs = twelve_on_three_shards
+    shards = app.namespace.shards
+    located = locate_dead_runs(shards)
+    asked: list[str] = []
+    for shard in shards:
+        monkeypatch.setattr(
+            shard, "read_all", lambda commands, ask=shard.read_all: asked.extend(commands) or ask(commands)
+        )
+    assert sorted(run for run, _ in iter_messages(located)) == sorted(runs)
+    assert len(asked) == len(runs)

@@ -208,6 +208,13 @@ def test_runs_that_wait_for_a_limit_are_listed_with_its_name(cli, app, shard):
     assert only["limit"] == "printer"
 
 
+def test_a_run_is_shown_with_its_crashes(cli, app, shard):
+    run = app.enqueue("greet")
+    shard.ask("HSET", shard.keys.run(run.id), "crashes", "2", "attempt", "2")
+    assert "2, 2 crashes" in cli("run", "show", run.id).stdout
+    assert json.loads(cli("run", "show", run.id, "--json").stdout)["run"]["crashes"] == 2
+
+
 def test_a_run_is_shown_with_its_payload_and_a_long_one_is_cut_with_its_length(cli, app):
     short, long = app.enqueue("greet", {"name": "ann"}), app.enqueue("greet", {"name": "x" * 9_000})
     assert json.loads(cli("run", "show", short.id, "--json").stdout)["payload"] == {"name": "ann"}
