@@ -11,8 +11,9 @@ GIVES
 local function add_outcomes(outcomes, prefix, names)
   local fields, counts = {}, {}
   for _, name in ipairs(names) do
-    if not counts[name] then fields[#fields + 1] = name end
-    counts[name] = (counts[name] or 0) + 1
+    local seen = counts[name]
+    if not seen then fields[#fields + 1] = name end
+    counts[name] = (seen or 0) + 1
   end
   for _, name in ipairs(fields) do
     -- pcall: neither a key of the wrong type nor the memory limit may undo or half finish the end of a run.

@@ -38,17 +38,18 @@ local runs, next_keys = math.min((#KEYS - 8) / 2, 100), read_from(KEYS, 9)
 
 -- A key of the wrong type ends the script here, while the entries are still there for the next send.
 check_types({group, results, reducer}, {}, {streams}, {}, {next_stream})
-local reply, gone, written, tasks, broken, refused = {'DONE'}, {}, {}, {}, {}, nil
-local entries, attempts = {next_args(count)}, {next_keys(count)}
+local reply, gone, written, tasks, done, broken, refused = {'DONE'}, {}, {}, {}, 0, {}, nil
+local entries, attempts, records = {next_args(count)}, {next_keys(count)}, {next_keys(count)}
 local all = acknowledge_all(stream, entries, attempts, runs)
 for i = 1, runs do
-  local run, number, started_at, ended_at, result, task, index = next_keys(1), next_args(6)
+  local run, number, started_at, ended_at, result, task, index = records[i], next_args(6)
   local mine = all or owns_entry(stream, entries[i], attempts[i], worker, ended_at)
   local failed = mine and record_success(run, attempts[i], worker, retention_ms, number, started_at, ended_at, result)
   if failed then
     refused, broken[#broken + 1] = failed, entries[i]
   elseif mine then
-    gone[#gone + 1], written[#written + 1], tasks[#tasks + 1] = entries[i], run, task
+    done = done + 1
+    gone[done], written[done], tasks[done] = entries[i], run, task
     -- Counted at once: an entry is acknowledged once, so no mark is needed by which a second send would be known.
     redis.call('HSET', results, index, result ~= '' and result or 'null')
   elseif mine == false then
@@ -56,8 +57,8 @@ for i = 1, runs do
   end
 end
 leave_stream(stream, gone, broken, worker, ended, written, outcomes, queue, tasks)
-if #gone > 0 then
-  redis.call('HINCRBY', group, 'done', #gone)
+if done > 0 then
+  redis.call('HINCRBY', group, 'done', done)
   redis.call('PEXPIRE', results, hold_ms)
   redis.call('PEXPIRE', group, hold_ms)
 end

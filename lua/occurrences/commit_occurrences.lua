@@ -36,7 +36,7 @@ local runs, next_keys = math.min((#KEYS - 6) / 5, 100), read_from(KEYS, 7)
 
 -- A key of the wrong type ends the script here, while the entries are still there for the next send.
 check_types({}, {deadlines}, {starts})
-local reply, gone, written, tasks, broken, refused, woken = {'DONE'}, {}, {}, {}, {}, nil, 0
+local reply, gone, written, tasks, done, broken, refused, woken = {'DONE'}, {}, {}, {}, 0, {}, nil, 0
 local entries, attempts = {next_args(count)}, {next_keys(count)}
 local all = acknowledge_all(stream, entries, attempts, runs)
 for i = 1, runs do
@@ -50,7 +50,8 @@ for i = 1, runs do
   if failed then
     refused, broken[#broken + 1] = failed, entries[i]
   elseif mine then
-    gone[#gone + 1], written[#written + 1], tasks[#tasks + 1] = entries[i], run, task
+    done = done + 1
+    gone[done], written[done], tasks[done] = entries[i], run, task
     redis.call('HSET', occurrence, 'open', '0', 'state', kept[1] or 'completed', 'ended_at', ended_at)
     if kept[2] then redis.call('ZREM', deadlines, occ_id) end
     redis.call('PEXPIRE', occurrence, retention_ms)

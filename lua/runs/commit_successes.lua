@@ -27,11 +27,11 @@ local stream, ended, outcomes, worker, retention_ms, queue = KEYS[1], KEYS[2], K
 local count, next_args = tonumber(ARGV[4]), read_from(ARGV, 5)
 local runs, next_keys = math.min((#KEYS - 3) / 2, 100), read_from(KEYS, 4)
 
-local reply, gone, written, tasks, broken, refused = {'DONE'}, {}, {}, {}, {}, nil
-local entries, attempts = {next_args(count)}, {next_keys(count)}
+local reply, gone, written, tasks, done, broken, refused = {'DONE'}, {}, {}, {}, 0, {}, nil
+local entries, attempts, records = {next_args(count)}, {next_keys(count)}, {next_keys(count)}
 local all = acknowledge_all(stream, entries, attempts, runs)
 for i = 1, runs do
-  local run, number, started_at, ended_at, result, task = next_keys(1), next_args(5)
+  local run, number, started_at, ended_at, result, task = records[i], next_args(5)
   local mine = all or owns_entry(stream, entries[i], attempts[i], worker, ended_at)
   -- pcall: it is acknowledged by now, and a key of the wrong type may neither lose this run nor hold up another one.
   local answer = mine and redis.pcall('HSET', run, 'state', 'succeeded', 'ended_at', ended_at)
@@ -43,7 +43,8 @@ for i = 1, runs do
       'started_at', started_at, 'ended_at', ended_at)
     redis.call('PEXPIRE', attempts[i], retention_ms)
     redis.call('PEXPIRE', run, retention_ms)
-    gone[#gone + 1], written[#written + 1], tasks[#tasks + 1] = entries[i], run, task
+    done = done + 1
+    gone[done], written[done], tasks[done] = entries[i], run, task
   elseif mine then
     refused, broken[#broken + 1] = answer, entries[i]
   elseif mine == false then

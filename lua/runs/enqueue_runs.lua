@@ -20,10 +20,9 @@ local stream, streams, closed = KEYS[1], KEYS[2], KEYS[3]
 local runs, next_keys = math.min(#KEYS - 3, 100), read_from(KEYS, 4)
 local place, next_args = ARGV[1], read_from(ARGV, 2)
 
-local is_closed, created = redis.call('SISMEMBER', closed, place) == 1, 0
-for _ = 1, runs do
-  local run = next_keys(1)
-  local handler, message = next_args(2)
+local is_closed, created, records = redis.call('SISMEMBER', closed, place) == 1, 0, {next_keys(runs)}
+for i = 1, runs do
+  local run, handler, message = records[i], next_args(2)
   if redis.call('EXISTS', run) == 0 then
     -- A run that an earlier send created before the queue was closed exists already; a run that does not is refused.
     if is_closed then return {'CLOSED'} end
