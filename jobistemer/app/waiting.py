@@ -33,8 +33,8 @@ def wait_for_end(
     if timeout is None:
         yield _grow_pauses(inf, longest_pause, "")
         return
-    # A number of 400 digits is no float, and a year is for ever.
-    timeout = min(timeout, LONGEST_WINDOW_S)
+    # A number of 400 digits is no float, and a year is for ever; a time that is over is over, by however much.
+    timeout = max(0, min(timeout, LONGEST_WINDOW_S))
     ends_at = time.monotonic() + timeout
     with Deadline(max(timeout, FIRST_LOOK_S)):
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jobistemer.control.changes import ChangeList
-from jobistemer.core.checks import check_id
-from jobistemer.core.errors import Conflict, NotFound, UnknownRun
+from jobistemer.core.checks import check_id, show
+from jobistemer.core.errors import Conflict, InvalidInput, NotFound, UnknownRun
 from jobistemer.core.safe_text import make_storable
 from jobistemer.store.actions import cancel
 from jobistemer.store.database import Database
@@ -48,7 +48,9 @@ def cancel_occurrence(namespace: Namespace, occurrence: str, reason: str = BY_HA
 
 
 def name_author(reason: str, by: str | None) -> str:
-    """Return a reason with the name of the person whose it is; None for a program."""
+    """Return a reason with the name of the person whose it is; None for a program. Raises InvalidInput for no text."""
+    if not isinstance(reason, str):
+        raise InvalidInput(f"reason is {show(reason)}, allowed is a text")
     return reason if by is None else f"{reason} (by {by})"
 
 

@@ -31,6 +31,7 @@ from jobistemer.worker.commit.effects import CommitEffects
 from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.execute import run
+from jobistemer.worker.execute.step_recorder import Recorder
 from jobistemer.worker.fetch.fetcher import Fetcher, QueueOrder
 from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.lease.beat import Beater
@@ -58,11 +59,16 @@ class StepWorker:
     """The parts of a worker, moved by hand: what a slot does is done where the test says so."""
 
     def __init__(
-        self, database: Database, app: Jobistemer, name: str = "alice", settings: WorkerSettings = WORKER_SETTINGS
+        self,
+        database: Database,
+        app: Jobistemer,
+        name: str = "alice",
+        settings: WorkerSettings = WORKER_SETTINGS,
+        recorder: Recorder | None = None,
     ) -> None:
         self.database, self.name = database, name
         self.prefetch, self.queue_order = Prefetch(settings.concurrency), QueueOrder(settings.queues)
-        resources = ContextResources(Permissions())
+        resources = ContextResources(Permissions(), app.plugins.prepare, recorder)
         self.attempts = RunningAttempts(create_tools=partial(ContextTools, resources=resources))
         self.is_shutting_down = resources.is_shutting_down
         self.shutdown = Shutdown()

@@ -220,7 +220,7 @@ class Context(DurableMethods, AttemptInfo, frozen=True, kw_only=True):
         The method may be called up to fifty times in an attempt; what comes after the task waits for all of the
         reducers. An attempt after a crash adds only what is missing, so calls and items must be the same again. When
         the run fails for good or is cancelled, the runs it has made so far are cancelled with it. Raises Conflict,
-        InvalidPayload, PayloadTooLarge, UnknownTask or NotConnected.
+        InvalidPayload, PayloadTooLarge, UnknownTask, or NotConnected when the server stays away for a minute.
         """
         return _require_mapping(self.mapping)(task, items, reduce, failure)
 

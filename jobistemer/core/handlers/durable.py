@@ -103,7 +103,7 @@ class Step(_Cursor):
         order. The result is what JSON and the function's annotation make of it, also the first time.
 
         Raises what the function raises, TimeoutError, InvalidStep for wrong use, StepsDiffer when the steps on record
-        do not fit, StepFailed for a step that failed in an earlier attempt, or NotConnected.
+        do not fit, or StepFailed for a step that failed in an earlier attempt. While the server is away it waits.
         """
         if inspect.iscoroutinefunction(function):
             raise InvalidStep(f"step {name!r} calls a coroutine function: await ctx.step_async(…)")

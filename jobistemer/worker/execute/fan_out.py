@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -30,6 +31,7 @@ from jobistemer.store.calls.groups import BATCH
 from jobistemer.store.keys import place
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
+from jobistemer.worker.execute.server_wait import MAX_WAIT_S, wait_for_server
 
 MAX_ITEMS = 1_000_000
 """How many items one call may be given."""
@@ -96,6 +98,9 @@ class FanOut:
 
         Raises NotConnected or ServerRefused, or Fail when their results are gone.
         """
+        return wait_for_server(partial(self._read_part, group, count), MAX_WAIT_S)
+
+    def _read_part(self, group: str, count: int) -> list[bytes | None] | None:
         database = self._attempt.database
         state = groups.find_group(database, group)
         if state is None:
@@ -150,7 +155,7 @@ class FanOut:
                 groups.add_children(database.keys, delivery, strategy.value, added + at * BATCH, part, number)
                 for at, part in enumerate(parts)
             ]
-            for reply in database.call_all(calls):
+            for reply in wait_for_server(partial(database.call_all, calls), MAX_WAIT_S):
                 if isinstance(reply, JobistemerError):
                     raise reply
                 if reply.word == "STALE":

@@ -26,10 +26,7 @@ from jobistemer.store.calls.groups import GroupState
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records, reports
 from jobistemer.worker.attempts.attempt import Attempt
-from jobistemer.worker.execute.server_wait import wait_for_server
-
-MAX_WAIT_S = 60.0
-"""How long an attempt that has begun waits for a server that is away before it fails."""
+from jobistemer.worker.execute.server_wait import MAX_WAIT_S, wait_for_server
 
 
 def needs_injection(attempt: Attempt) -> bool:

@@ -12,6 +12,8 @@ from jobistemer.core.errors import NotConnected
 
 PAUSE_S = 0.2
 """The pause before the server is asked again."""
+MAX_WAIT_S = 60.0
+"""How long an attempt waits where it has done nothing yet that would have to be done once more, in seconds."""
 
 R = TypeVar("R")
 

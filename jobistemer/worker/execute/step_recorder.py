@@ -111,7 +111,10 @@ class GroupRecorder:
         self._find(self._writers, _send_writes, database).add(write)
 
     async def read_async(self, database: Database, run: str) -> Records:
-        """Return the records of a run, read with those of other runs that begin now."""
+        """Return the records of a run, read with those of other runs that begin now.
+
+        Raises ServerRefused; while the server is away it waits on.
+        """
         return await self._find(self._readers, _send_reads, database).call_async(run)
 
     def _find(
@@ -141,7 +144,7 @@ def _send_writes(database: Database, writes: list[StepWrite]) -> list[str | Exce
 
 def _send_reads(database: Database, runs: list[str]) -> list[Records | Exception]:
     try:
-        return [*read_steps_of_runs(database, runs)]
+        return [*wait_for_server(lambda: read_steps_of_runs(database, runs))]
     except ServerRefused:
         # One of them cannot be read, which is no reason for the others to fail.
         return [_read_one(database, run) for run in runs]

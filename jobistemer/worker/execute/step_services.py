@@ -29,6 +29,7 @@ from jobistemer.store.calls.durable import steps
 from jobistemer.store.calls.durable.steps import StepWrite, mark_durable
 from jobistemer.store.calls.transactions import commit_transaction
 from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.execute.server_wait import wait_for_server, wait_for_server_async
 from jobistemer.worker.execute.step_recorder import Recorder, read_words, wait_to_end
 
 SHORTEST_SUSPENSION_MS = 1_000
@@ -81,7 +82,10 @@ class WorkerStepHost:
         attempt = self._attempt
         if attempt.records is not None:
             return attempt.records
-        return steps.read_steps(attempt.database, attempt.delivery.message.run) if self.may_have_records() else {}
+        if not self.may_have_records():
+            return {}
+        # What earlier attempts have done is not done again for want of a server: the wait is that of the writes.
+        return wait_for_server(partial(steps.read_steps, attempt.database, attempt.delivery.message.run))
 
     def may_have_records(self) -> bool:
         """Return whether an attempt before this one may have written records."""
@@ -89,9 +93,9 @@ class WorkerStepHost:
         return bool(delivery.attempt or delivery.crashes or delivery.message.wire == WIRE_VERSION)
 
     def record(self, update: StepUpdate) -> str:
-        """Write records. Raises AttemptOver, InvalidStep, or ServerRefused."""
+        """Write records; while the server is away it waits on. Raises AttemptOver, InvalidStep, or ServerRefused."""
         if update.transaction is not None:
-            return self._apply(update, update.transaction)
+            return wait_for_server(partial(self.apply, update, update.transaction))
         return self.finish(self._resources.recorder.write(self._attempt.database, self.begin(update)))
 
     def record_later(self, update: StepUpdate) -> None:
@@ -99,7 +103,11 @@ class WorkerStepHost:
         self._resources.recorder.write_later(self._attempt.database, self.begin(update))
 
     def signals(self) -> bytes:
-        """Return the signals of the run as they are stored."""
+        """Return the signals of the run as they are stored; while the server is away it waits on."""
+        return wait_for_server(self.read_signals)
+
+    def read_signals(self) -> bytes:
+        """Return the signals of the run as they are stored. Raises NotConnected or ServerRefused."""
         return steps.read_signals(self._attempt.database, self._attempt.delivery.message.run)
 
     def sleep(self, seconds: float) -> None:
@@ -127,8 +135,11 @@ class WorkerStepHost:
             raise AttemptOver(_OVER)
         return "DONE" if word == "KNOWN" else word
 
-    def _apply(self, update: StepUpdate, transaction: Transaction) -> str:
-        """Write records together with the writes and calls of the step."""
+    def apply(self, update: StepUpdate, transaction: Transaction) -> str:
+        """Write records together with the writes and calls of the step; a second call of it applies nothing twice.
+
+        Raises AttemptOver, InvalidStep, NotConnected or ServerRefused.
+        """
         database, write = self._attempt.database, self.begin(update)
         record = steps.record_steps(database.keys, [write])
         calls = [call for _, call in transaction.follow_ups]
@@ -192,11 +203,16 @@ class WorkerAwaitedStepHost(AwaitedStepHost):
             return {}
         return await self._recorder.read_async(attempt.database, attempt.delivery.message.run)
 
+    async def signals(self) -> bytes:
+        """Return the signals of the run."""
+        return await wait_for_server_async(self._worker_host.read_signals)
+
     async def record(self, update: StepUpdate) -> str:
         """Write records."""
-        if update.transaction is not None:
-            return await super().record(update)
         host = self._worker_host
+        if update.transaction is not None:
+            apply = partial(host.apply, update, update.transaction)
+            return await wait_to_end(asyncio.ensure_future(wait_for_server_async(apply)))
         return host.finish(await self._recorder.write_async(self._attempt.database, host.begin(update)))
 
 

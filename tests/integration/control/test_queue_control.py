@@ -266,3 +266,12 @@ def test_options_of_a_call_that_cannot_be_are_refused_with_the_reason(app, call,
     with pytest.raises(InvalidInput) as refused:
         note(app, "x", **call)
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("reason", [10**5000, None, b"why"], ids=["a long number", "nothing", "bytes"])
+def test_a_reason_that_is_no_text_is_refused(app, reason):
+    run = app.enqueue("greet", {}, delay=60)
+    for cancel in (run.cancel, lambda why: app.queues.purge("default", why)):
+        with pytest.raises(InvalidInput, match="reason is .*, allowed is a text"):
+            cancel(reason)
+    assert run.state() is RunState.SCHEDULED

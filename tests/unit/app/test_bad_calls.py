@@ -303,3 +303,9 @@ def test_json_that_is_a_payload_is_measured_and_checked_like_any_other(app: Jobi
 def test_an_expiry_before_1970_is_one_that_is_over_and_not_none_at_all() -> None:
     assert Timing(expires=datetime(1969, 1, 1, tzinfo=UTC)).expires_at(5_000) == 1
     assert Timing(expires=datetime(1970, 1, 1, tzinfo=UTC)).expires_at(5_000) == 1
+
+
+@pytest.mark.parametrize("timeout", [0, -5, -(10**5000)], ids=["now", "before now", "long before now"])
+def test_a_result_that_is_not_waited_for_is_not_there_yet(app, timeout):
+    with pytest.raises(ResultTimeout, match="has not ended within 0 s"):
+        app.enqueue("greet", {}, delay=60).result(timeout=timeout)
