@@ -17,6 +17,7 @@ from jobistemer.core.errors import (
     Misconfigured,
     NotFound,
     PayloadTooLarge,
+    ResultTimeout,
     UnknownOccurrence,
     UnknownRun,
 )
