@@ -1,9 +1,10 @@
 """Memory: bytes of the server for each run, what idle processes hold, and whether a worker grows with the runs it executes.
 
-    python benchmarks/memory.py [--runs 1000000] [--first 100000]
+    python benchmarks/memory.py [--runs 1000000] [--first 100000] [--only records idle growth]
 
-One worker process executes all of the runs; its memory is looked at after the first part of them and at the end. Finished
-runs are removed from the server in between, so that a million of them fits into the memory of a small machine.
+One worker process executes all of the runs; its memory is printed after the first part of them, after each further
+million, and at the end. Finished runs are removed from the server in between, so that any number of them fits into the
+memory of a small machine.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import redis
 from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
@@ -71,6 +73,15 @@ def measure_idle(server: BenchServer, role: str) -> float:
     return round(held, 1)
 
 
+def remove_finished(client: redis.Redis) -> None:
+    cursor = -1
+    while cursor:
+        cursor, keys = client.scan(max(cursor, 0), count=5000)
+        finished = [key for key in keys if b":run:" in key or b":attempt:" in key]
+        if finished:
+            client.unlink(*finished)
+
+
 def measure_growth(server: BenchServer, first: int, runs: int) -> dict[str, float]:
     client = client_of(server.url)
     client.flushall()
@@ -83,12 +94,10 @@ def measure_growth(server: BenchServer, first: int, runs: int) -> dict[str, floa
         app.enqueue_many(app.request("plain") for _ in range(PART))
         wait_until(lambda: client.xlen(stream) == 0)
         done += PART
-        for key in client.scan_iter(match="*:run:*", count=5000):
-            client.unlink(key)
-        for key in client.scan_iter(match="*:attempt:*", count=5000):
-            client.unlink(key)
-        if done in (first, runs):
+        remove_finished(client)
+        if done in (first, runs) or done % 1_000_000 == 0:
             held[done] = round(resident_mb(process.pid), 1)
+            print("so far", json.dumps({"runs": done, "worker MB": held[done]}), flush=True)
     process.terminate()
     process.wait()
     return {
@@ -102,12 +111,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=1_000_000)
     parser.add_argument("--first", type=int, default=100_000)
+    parser.add_argument(
+        "--only", nargs="+", choices=("records", "idle", "growth"), default=["records", "idle", "growth"]
+    )
     args = parser.parse_args()
     with BenchServer() as server:
-        app = build_app(server.url)
-        print("records", json.dumps(measure_records(server, app, 50_000)), flush=True)
-        print("idle MB", json.dumps({role: measure_idle(server, role) for role in ("worker", "ticker")}), flush=True)
-        print("growth", json.dumps(measure_growth(server, args.first, args.runs)), flush=True)
+        parts: dict[str, Callable[[], dict[str, float]]] = {
+            "records": lambda: measure_records(server, build_app(server.url), 50_000),
+            "idle": lambda: {f"{role} MB": measure_idle(server, role) for role in ("worker", "ticker")},
+            "growth": lambda: measure_growth(server, args.first, args.runs),
+        }
+        for part in args.only:
+            print(part, json.dumps(parts[part]()), flush=True)
 
 
 if __name__ == "__main__":

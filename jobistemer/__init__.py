@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 from jobistemer.app.application import Jobistemer
 from jobistemer.app.handles import RunHandle, TaskHandle
 from jobistemer.app.request import Debounce, Request, Throttle, Unique, new_run_id
-from jobistemer.control.job_pages import JobPage
-from jobistemer.control.jobs import JobControl
 from jobistemer.core.errors import (
     Conflict,
     DuplicateRun,
@@ -79,6 +77,8 @@ if TYPE_CHECKING:
     from jobistemer.app.running import Running
     from jobistemer.control.audit import audit_jobs
     from jobistemer.control.backfills import Backfills
+    from jobistemer.control.job_pages import JobPage
+    from jobistemer.control.jobs import JobControl
     from jobistemer.core.reads.stats import Stats
 else:
     # Only people who look after jobs need these; every process would pay for their import. See docs/decisions/0003.
@@ -88,6 +88,8 @@ else:
         modules = {
             "Backfills": "jobistemer.control.backfills",
             "Health": "jobistemer.app.health",
+            "JobControl": "jobistemer.control.jobs",
+            "JobPage": "jobistemer.control.job_pages",
             "Running": "jobistemer.app.running",
             "Stats": "jobistemer.core.reads.stats",
             "audit_jobs": "jobistemer.control.audit",

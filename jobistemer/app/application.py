@@ -5,32 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from jobistemer.app.declared_queues import find_declared_queues
 from jobistemer.app.handles import RunHandle
-from jobistemer.app.health import Health, find_health
-from jobistemer.app.job_control import AppJobControl
 from jobistemer.app.producer import SentCall
 from jobistemer.app.project import add_default_options, find_place
 from jobistemer.app.registry import Registry
 from jobistemer.app.request import Request, Unique, build_request, lock_name
-from jobistemer.app.running import Running
 from jobistemer.app.transaction_enqueue import prepare_follow_up
-from jobistemer.control.dead_letters import DeadLetters
-from jobistemer.control.definitions import Registration
-from jobistemer.control.queues import Holds, QueueControl
-from jobistemer.control.signals import find_run_by_key, signal_run
-from jobistemer.control.stats import read_stats
 from jobistemer.core.checks import LONGEST_ID, check_id, check_range, check_text, show
 from jobistemer.core.durations import instant_ms
 from jobistemer.core.errors import InvalidInput, Misconfigured
 from jobistemer.core.handlers.hooks import MiddlewareChain, Plugins
 from jobistemer.core.jobs.options import Options
-from jobistemer.core.reads.stats import Stats
 from jobistemer.core.runs.report import Report
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
@@ -40,7 +31,42 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.reports import find_report
 from jobistemer.store.server.connection import DEFAULT_URL
 
+# A worker, and an application that only enqueues, never ask for control: they save half a megabyte, and its import of
+# 10 ms is paid where it is first asked for. See docs/decisions/0003.
+if TYPE_CHECKING:
+    from jobistemer.app.health import Health
+    from jobistemer.app.job_control import AppJobControl
+    from jobistemer.app.running import Running
+    from jobistemer.control.dead_letters import DeadLetters
+    from jobistemer.control.definitions import Registration
+    from jobistemer.control.queues import Holds, QueueControl
+    from jobistemer.core.reads.stats import Stats
+
 _log = logging.getLogger("jobistemer.app")
+
+
+def _create_control(app: Registry) -> AppJobControl:
+    from jobistemer.app.job_control import AppJobControl  # noqa: PLC0415 - see above
+
+    return AppJobControl(app)
+
+
+def _create_queues(app: Registry) -> QueueControl:
+    from jobistemer.control.queues import QueueControl  # noqa: PLC0415 - see above
+
+    return QueueControl(app.namespace)
+
+
+def _create_holds(app: Registry) -> Holds:
+    from jobistemer.control.queues import Holds  # noqa: PLC0415 - see above
+
+    return Holds(app.namespace)
+
+
+def _create_dead(app: Registry) -> DeadLetters:
+    from jobistemer.control.dead_letters import DeadLetters  # noqa: PLC0415 - see above
+
+    return DeadLetters(app.namespace)
 
 
 class Jobistemer(Registry):
@@ -75,10 +101,11 @@ class Jobistemer(Registry):
         super().__init__(opened, add_default_options(defaults or Options()), sizes)
         self.middleware = MiddlewareChain()
         self.owner = ""
-        self.control = AppJobControl(self)
-        self.queues = QueueControl(self.namespace)
-        self.holds = Holds(self.namespace)
-        self.dead = DeadLetters(self.namespace)
+
+    control = cached_property(_create_control)
+    queues = cached_property(_create_queues)
+    holds = cached_property(_create_holds)
+    dead = cached_property(_create_dead)
 
     @property
     def plugins(self) -> Plugins:
@@ -143,6 +170,8 @@ class Jobistemer(Registry):
         `@app.task(signals={…})`.
         Returns whether the signal is new. Raises UnknownRun, RunEnded, InvalidInput, InvalidPayload or NotConnected.
         """
+        from jobistemer.control.signals import find_run_by_key, signal_run  # noqa: PLC0415 - see above
+
         given = run.id if isinstance(run, RunHandle) else check_id("run id", run)
         if not given.startswith("run_"):
             locks = [lock_name(each, Unique(given)) for each in ([task] if task else self.handlers)]
@@ -177,6 +206,8 @@ class Jobistemer(Registry):
 
         It takes `timeout` seconds at most, and raises nothing when the server is away. Raises InvalidInput.
         """
+        from jobistemer.app.health import find_health  # noqa: PLC0415 - see above
+
         check_range("timeout", timeout, 0.001, 3600, InvalidInput)
         return find_health(self.namespace, list(find_declared_queues(self)), timeout)
 
@@ -188,6 +219,8 @@ class Jobistemer(Registry):
         queues of the app. At the end of the block they end in order, within the worker's grace period. It is a context
         for `async with` as well. Raises Misconfigured.
         """
+        from jobistemer.app.running import Running  # noqa: PLC0415 - see above
+
         return Running(self, ticker=ticker, worker=worker)
 
     def stats(self, *, queue: str = "", task: str = "", since: datetime | None = None) -> Stats:
@@ -197,6 +230,8 @@ class Jobistemer(Registry):
         kept, 31 days. It reads more than a producer may: its user needs the rights of a viewer as well.
         Raises InvalidInput, NotConnected or ServerRefused.
         """
+        from jobistemer.control.stats import read_stats  # noqa: PLC0415 - see above
+
         for kind, name in (("queue", queue), ("task", task)):
             check_text(kind, name, LONGEST_ID, InvalidInput)
         since_ms = 0 if since is None else instant_ms("since", since)

@@ -12,7 +12,6 @@ from jobistemer.app.request import Debounce, Request, Throttle, TypedRequest, Un
 from jobistemer.app.waiting import wait_for_end
 from jobistemer.app.worker_resources import bind_call, check_dependencies_given
 from jobistemer.control.cancel import BY_HAND, cancel_run
-from jobistemer.control.retry import retry_run
 from jobistemer.core.durations import Seconds
 from jobistemer.core.errors import RunFailed, UnknownRun
 from jobistemer.core.handlers.context import Context
@@ -24,7 +23,6 @@ from jobistemer.store.async_database import AsyncDatabase
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records
-from jobistemer.store.reads.jobs import locate_record
 from jobistemer.store.reads.run_watcher import RunUpdate, RunWatcher
 from jobistemer.store.server.connection import LONGEST_PAUSE_S
 
@@ -121,6 +119,8 @@ class RunHandle(Generic[R]):
         Returns the handle of the new run; the records of the two name each other. Raises UnknownRun, Conflict when the
         run has not ended or was retried before, InvalidInput when it succeeded, DuplicateRun or QueueClosed.
         """
+        from jobistemer.control.retry import retry_run  # noqa: PLC0415 - few ask for it; see docs/decisions/0003
+
         return RunHandle(self._namespace, retry_run(self._namespace, self.id), None, self._decode, existing=False)
 
     retry_async = twin(retry)
@@ -152,8 +152,11 @@ class RunHandle(Generic[R]):
     def _database(self) -> Database:
         if self._found_database is None and self._shard is not None:
             self._found_database = self._namespace.for_id(self._shard)
-        if self._found_database is None and (located := locate_record(self._namespace.shards, self.id)):
-            self._found_database = located[0]
+        if self._found_database is None:
+            from jobistemer.store.reads.jobs import locate_record  # noqa: PLC0415 - as `retry_run`
+
+            located = locate_record(self._namespace.shards, self.id)
+            self._found_database = located[0] if located else None
         # A run that is on no shard may be created later, so nothing is remembered of it.
         return self._found_database or self._namespace.shards[0]
 

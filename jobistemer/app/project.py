@@ -6,7 +6,6 @@ One order for all processes: a web process that enqueues and a worker that execu
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -62,6 +61,8 @@ def find_project(start: Path) -> Project:
     for file in (folder / "pyproject.toml" for folder in (start, *start.parents)):
         if not file.is_file():
             continue
+        import tomllib  # noqa: PLC0415 - a process in a container finds no such file; see docs/decisions/0003
+
         try:
             table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("jobistemer")
             if table is not None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar
 
 import click
@@ -16,10 +14,7 @@ from jobistemer.core.reads.metrics import Measure
 from jobistemer.runtime.http_pages import LOOPBACK, Page, health_response
 from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.process import METRICS_OFF
-from jobistemer.runtime.supervised_health import SupervisedHealth
-from jobistemer.runtime.supervisor import Supervisor
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.reads.metrics import Gauges
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -105,56 +100,33 @@ def has_metrics(options: HealthOptions) -> bool:
 
 def serve_health(source: HealthSource, namespace: Namespace, options: HealthOptions) -> None:
     """Serve the health pages of one process until it ends. Raises Misconfigured."""
-    _check_options(options)
+    check_health_options(options)
     pages: dict[str, Page] = {
         "/livez": lambda: health_response(source.liveness.stuck_threads()),
         "/readyz": lambda: health_response(source.ready()),
     }
     if has_metrics(options):
-        cluster_sources = [Gauges(namespace).measures] if options.metrics == CLUSTER else []
-        pages["/metrics"] = _build_metrics_page([source.measures, *cluster_sources])
+        pages["/metrics"] = _build_metrics_page([source.measures, *_list_cluster_sources(namespace, options)])
     if options.health_socket is not None:
         from jobistemer.runtime.http_endpoint import serve_at_socket  # noqa: PLC0415 - see below
 
         serve_at_socket(pages, options.health_socket)
     else:
-        _serve_pages(pages, options)
+        serve_pages(pages, options)
 
 
-@contextmanager
-def open_health_sockets(count: int, options: HealthOptions) -> Iterator[dict[str, Path]]:
-    """Make a socket path for each process of a supervisor, by name; none without --health-port.
-
-    Raises Misconfigured.
-    """
-    _check_options(options)
-    if options.health_port is None:
-        yield {}
-        return
-    with TemporaryDirectory(prefix="jobistemer-") as folder:
-        yield {f"process {number}": Path(folder) / str(number) for number in range(1, count + 1)}
-
-
-def assign_sockets(sockets: Mapping[str, Path], options: HealthOptions) -> Iterator[tuple[Path, str]]:
-    """Return the socket and the metrics of each process of a supervisor.
-
-    Only the first process reports the cluster: with each of them, every gauge would appear several times.
-    """
-    for number, socket in enumerate(sockets.values()):
-        yield socket, PROCESS if number and options.metrics == CLUSTER else options.metrics
-
-
-def serve_supervised_health(supervisor: Supervisor, sockets: Mapping[str, Path], options: HealthOptions) -> None:
-    """Serve the health pages of a supervisor, which asks its processes. Raises Misconfigured."""
-    if sockets:
-        health = SupervisedHealth(sockets, supervisor.liveness)
-        pages: dict[str, Page] = {"/livez": health.livez, "/readyz": health.readyz}
-        _serve_pages({**pages, "/metrics": health.create_metrics_page()} if has_metrics(options) else pages, options)
-
-
-def _check_options(options: HealthOptions) -> None:
+def check_health_options(options: HealthOptions) -> None:
+    """Check the options against one another. Raises Misconfigured."""
     if has_metrics(options) and options.health_port is None and options.health_socket is None:
         raise Misconfigured(f"--metrics {options.metrics} needs --health-port, the port at which they are served")
+
+
+def _list_cluster_sources(namespace: Namespace, options: HealthOptions) -> list[MeasureSource]:
+    if options.metrics != CLUSTER:
+        return []
+    from jobistemer.store.reads.metrics import Gauges  # noqa: PLC0415 - see `serve_pages`
+
+    return [Gauges(namespace).measures]
 
 
 def _build_metrics_page(sources: list[MeasureSource]) -> Page:
@@ -166,7 +138,8 @@ def _build_metrics_page(sources: list[MeasureSource]) -> Page:
     return prometheus.page(sources)
 
 
-def _serve_pages(pages: Mapping[str, Page], options: HealthOptions) -> None:
+def serve_pages(pages: Mapping[str, Page], options: HealthOptions) -> None:
+    """Serve pages by path at the port of the options, if they have one. Raises Misconfigured."""
     if options.health_port is not None:
         # A process without an endpoint does without http.server and all that it imports: half a megabyte.
         from jobistemer.runtime.http_endpoint import serve  # noqa: PLC0415 - see above

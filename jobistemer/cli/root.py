@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, ClassVar, Final
 
@@ -11,6 +10,7 @@ import click
 
 from jobistemer import __version__
 from jobistemer.cli.usage_errors import SafeErrors
+from jobistemer.core.checks import find_close
 
 # The help lines stand here as well as in the commands: `--help` would otherwise have to import all of them.
 _COMMANDS: Final = {
@@ -79,7 +79,7 @@ class LazyGroup(SafeErrors, click.Group):
         """Find the command that the arguments name. Raises UsageError, with similar names, when there is none."""
         name = args[0]
         if name not in self.table and not name.startswith("-"):
-            matches = get_close_matches(name, self.table, 3)
+            matches = find_close(name, self.table, 3)
             hint = f" Did you mean {' or '.join(matches)}?" if matches else ""
             raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)

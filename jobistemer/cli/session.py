@@ -10,8 +10,6 @@ import click
 import msgspec
 
 from jobistemer.app.loading import open_namespace
-from jobistemer.cli.json_answers import encode_json
-from jobistemer.cli.list_answers import ListAnswer
 from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidInput, JobistemerError, Misconfigured
 from jobistemer.core.safe_text import clean_text
@@ -20,6 +18,8 @@ from jobistemer.store.server.urls import check_url
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from jobistemer.cli.list_answers import ListAnswer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,6 +71,8 @@ class Session:
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON: instants as RFC 3339 in UTC, durations in milliseconds."""
+    from jobistemer.cli.json_answers import encode_json  # noqa: PLC0415 - see `Session.print_answer`
+
     click.echo(msgspec.json.format(encode_json(value)))
 
 

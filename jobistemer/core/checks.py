@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -106,15 +105,26 @@ def check_all(field: str, values: Any, kinds: Any, names: str, error: type[Inval
     return tuple(values)
 
 
+def find_close(word: str, known: Collection[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Return the known words that are most like a word, at most `most`; cutoff: how like, from 0 to 1 for the same."""
+    try:
+        # Only errors ask, and most processes raise none: 0.2 MB.
+        from difflib import get_close_matches  # noqa: PLC0415 - as above
+    except OSError:
+        # No file descriptor is left. The error itself says more than the hint would.
+        return []
+    return get_close_matches(word, known, most, cutoff)
+
+
 def suggest(name: str, known: Collection[str]) -> str:
     """Return the question whether one of up to three known names was meant; empty when none is like `name`."""
-    close = get_close_matches(name, known, 3)
+    close = find_close(name, known, 3)
     return f"did you mean {' or '.join(map(show, close))}?" if close else ""
 
 
 def explain_unknown(unknown: Collection[str], known: Collection[str]) -> str:
     """Return what an error says of keyword arguments that do not exist: the near ones, and all that do."""
-    near = (get_close_matches(each, known, 1) for each in sorted(unknown))
+    near = (find_close(each, known) for each in sorted(unknown))
     meant = ", ".join(found[0] for found in near if found)
     hint = f"did you mean {meant}? " if meant else ""
     return f"has no option {', '.join(sorted(unknown))}; {hint}known are {', '.join(sorted(known))}"

@@ -12,12 +12,14 @@ from dataclasses import is_dataclass
 from datetime import datetime, time
 from functools import cache
 from math import isnan
-from typing import Any, Final, get_args, get_type_hints
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, get_args, get_type_hints
 
 import msgspec
 
 from jobistemer.core.payload_json import find_non_finite
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _SCHEMA_METHODS: Final = ("__get_pydantic_core_schema__", "__pydantic_core_schema__")
 _METADATA_MODULES: Final = {"pydantic", "pydantic_core", "annotated_types"}
@@ -29,6 +31,12 @@ _SHOWN_FAULTS: Final = 3
 """How many faults of one value an error names."""
 Pairs = list[tuple[str, Any, Any]]
 """Parts of two values side by side, each with its place."""
+
+
+def is_zone(value: object) -> TypeGuard[ZoneInfo]:
+    """Return whether a value is a time zone of zoneinfo, which is found like pydantic: who has made one imported it."""
+    zones = sys.modules.get("zoneinfo")
+    return zones is not None and isinstance(value, zones.ZoneInfo)
 
 
 class ModelCodec:
@@ -143,7 +151,7 @@ def _pair_items(given: Any, found: Any) -> Pairs:
 def _is_same(given: Any, found: Any) -> bool:
     if given is found:
         return True
-    if isinstance(given, datetime | time) and isinstance(given.tzinfo, ZoneInfo) and given.tzinfo.key != "UTC":
+    if isinstance(given, datetime | time) and is_zone(given.tzinfo) and given.tzinfo.key != "UTC":
         # JSON has the offset of the zone, and not its name.
         return False
     try:

@@ -20,7 +20,7 @@ from jobistemer.core.errors import InvalidInput
 from jobistemer.core.runs.transaction import ALLOWED_COMMANDS
 from jobistemer.store.keys import TYPES
 from jobistemer.store.script_permissions import Permission, list_single_kinds, read_permissions
-from jobistemer.store.scripts import script
+from jobistemer.store.scripts import ENQUEUE_SCRIPTS, PRODUCER_SCRIPTS, script
 
 
 class Role(NamedTuple):
@@ -64,13 +64,13 @@ _END_SCRIPTS: Final = (
 )
 _CANCEL_SCRIPTS: Final = f"{_END_SCRIPTS} admit_waiting_run release_limits request_cancel cancel_queued halt_occurrence"
 _QUARANTINE_SCRIPTS: Final = "quarantine_member quarantine_key"
-_ENQUEUE_SCRIPTS: Final = "enqueue_run enqueue_runs delay_run debounce_run send_signal"
+_ENQUEUE_SCRIPTS: Final = " ".join(ENQUEUE_SCRIPTS)
 _RECORD_KINDS: Final = "run attempt log"
 
 PRODUCER: Final = Role(
     "producer",
     "enqueues, and waits for results",
-    tuple(f"{_ENQUEUE_SCRIPTS} record_change".split()),
+    PRODUCER_SCRIPTS,
     tuple(f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS}".split()),
     tuple(f"{_RECORD_KINDS} occurrence".split()),
     ("get identity", "zscore delayed"),

@@ -16,11 +16,10 @@ from redis.exceptions import NoPermissionError, NoScriptError
 
 from jobistemer.core.errors import JobistemerError, ServerRefused
 from jobistemer.core.unreadable import Unreadable
-from jobistemer.store.acl import PRODUCER
 from jobistemer.store.clock import Clock
 from jobistemer.store.errors import is_unreadable, is_wrong_type, translate_error
 from jobistemer.store.keys import Keys
-from jobistemer.store.scripts import Reply, ScriptCall, script
+from jobistemer.store.scripts import PRODUCER_SCRIPTS, Reply, ScriptCall, script
 from jobistemer.store.server.cluster_client import SlotClient
 from jobistemer.store.server.direct_execute import direct_execute, direct_execute_all
 
@@ -184,7 +183,7 @@ class Database:
         Tickers and workers do so when they start, and whenever they find that the server has forgotten its scripts.
         """
         with suppress(JobistemerError):
-            self._pipeline([("SCRIPT LOAD", script(name).text) for name in PRODUCER.scripts])
+            self._pipeline([("SCRIPT LOAD", script(name).text) for name in PRODUCER_SCRIPTS])
 
     def _load_scripts(self, calls: Any) -> None:
         self._pipeline([("SCRIPT LOAD", text) for text in {call.script.text for call in calls}])
@@ -201,7 +200,7 @@ PutAside = Callable[[Database, Sequence[Unreadable]], None]
 
 def explain_refusal(call: ScriptCall, unknown: NoScriptError, refused: NoPermissionError) -> redis.RedisError:
     """Return the error to tell: a producer lacks the script, for all others it is a permission."""
-    return unknown if call.script.name in PRODUCER.scripts else refused
+    return unknown if call.script.name in PRODUCER_SCRIPTS else refused
 
 
 def read_reply(call: ScriptCall, answer: Any) -> Reply:

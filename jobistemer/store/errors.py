@@ -14,7 +14,6 @@ import redis
 from redis.exceptions import MovedError
 
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
-from jobistemer.store.acl import find_roles
 from jobistemer.store.scripts import ScriptCall
 from jobistemer.store.server.cluster_client import REDIRECTION_ERRORS
 from jobistemer.store.server.deadline import seconds_left
@@ -167,6 +166,8 @@ def _find_remedy(table: tuple[Remedy, ...], said: str) -> str:
 
 def _name_roles(call: ScriptCall | None) -> str:
     """Return the roles that may run the script that was refused."""
+    from jobistemer.store.acl import find_roles  # noqa: PLC0415 - nothing else here needs the rules of all roles
+
     return " or ".join(find_roles(call.script.name) if call else []) or _ROLE_PLACEHOLDER
 
 

@@ -16,11 +16,15 @@ from collections import defaultdict
 from functools import cache
 from hashlib import sha1
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 # In a wheel the scripts are inside the package; in a checkout they stand at the top of the repository.
 LUA_FOLDER = _PACKAGE / "lua" if (_PACKAGE / "lua").is_dir() else _PACKAGE.parent / "lua"
+
+ENQUEUE_SCRIPTS: Final = ("enqueue_run", "enqueue_runs", "delay_run", "debounce_run", "send_signal")
+PRODUCER_SCRIPTS: Final = (*ENQUEUE_SCRIPTS, "record_change")
+"""The scripts of producers, which may not load them: tickers and workers do."""
 
 _FRAGMENTS = "fragments"
 _SECTION = re.compile(r"^(USES|KEYS|ARGV|OUT|KEEPS|LONG|TAKES|GIVES)\b(.*)$")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -13,13 +11,7 @@ import msgspec
 
 from jobistemer.app.declared_queues import find_declared_queues
 from jobistemer.app.loading import find_app_folders, load_app, resolve_app_reference
-from jobistemer.cli.health_options import (
-    assign_sockets,
-    has_metrics,
-    open_health_sockets,
-    serve_health,
-    serve_supervised_health,
-)
+from jobistemer.cli.health_options import has_metrics, serve_health
 from jobistemer.cli.permission_options import permission_options
 from jobistemer.cli.process_options import CONTEXT_SETTINGS, ConfiguredCommand, process_options
 from jobistemer.cli.session import one_line_errors, options_checked, with_server
@@ -27,12 +19,9 @@ from jobistemer.cli.worker_options import bound_options, recycling_options, slot
 from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.errors import StartFailed, WornOut
 from jobistemer.core.settings import WorkerSettings, parse_queues
-from jobistemer.runtime.child_process import process_command
 from jobistemer.runtime.exit import exit_process
-from jobistemer.runtime.file_watcher import FileWatcher
 from jobistemer.runtime.process import ProcessOptions, prepare_process
 from jobistemer.runtime.shutdown import Shutdown
-from jobistemer.runtime.supervisor import Supervisor
 from jobistemer.worker import Worker
 from jobistemer.worker.attempts.metrics import AttemptMetrics
 
@@ -86,35 +75,17 @@ def worker_command(
         loaded = load_app(app, url, namespace)
     shutdown = prepare_process(process)
     if watch or processes:
-        changes = FileWatcher(find_app_folders(app)) if watch else None
-        raise SystemExit(_supervise(max(1, processes), worker_settings, changes, process, shutdown))
+        from jobistemer.cli.supervised_workers import supervise_workers  # noqa: PLC0415 - a worker itself has no use for it
+
+        folders = find_app_folders(app) if watch else None
+        code = supervise_workers(max(1, processes), folders, process, shutdown, once=worker_settings.burst)
+        raise SystemExit(code)
     if settings["queues"] is None:
         worker_settings = msgspec.structs.replace(worker_settings, queues=find_declared_queues(loaded))
     attempt_metrics = AttemptMetrics() if has_metrics(process) else None
     worker = Worker(loaded.namespace, loaded.handlers, worker_settings, loaded.plugins, attempt_metrics)
     serve_health(worker, loaded.namespace, process)
     exit_process(_run_worker(worker, shutdown))
-
-
-def _supervise(
-    count: int, settings: WorkerSettings, changes: FileWatcher | None, process: ProcessOptions, shutdown: Shutdown
-) -> int:
-    with open_health_sockets(count, process) as sockets:
-        assigned = [_build_process_command(*each) for each in assign_sockets(sockets, process)]
-        commands = assigned or [_build_process_command()] * count
-        supervisor = Supervisor(commands, once=settings.burst, changed=changes)
-        serve_supervised_health(supervisor, sockets, process)
-        return supervisor.run(shutdown)
-
-
-def _build_process_command(socket: Path | None = None, metrics: str = "off") -> list[str]:
-    """Return the command line of one process under a supervisor: this one, with options added that override it.
-
-    socket: where the supervisor asks for the health of the process. metrics: which metrics it serves there.
-    """
-    single_process = ["--processes", "0", "--no-watch", "--until-eof"]
-    endpoint = [] if socket is None else ["--health-socket", str(socket), "--metrics", metrics]
-    return process_command("worker", *sys.argv[1:], *single_process, *endpoint)
 
 
 def _run_worker(worker: Worker, shutdown: Shutdown) -> int:

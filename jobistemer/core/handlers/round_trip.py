@@ -14,13 +14,12 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidPayload
-from jobistemer.core.models import find_change, is_model
+from jobistemer.core.models import find_change, is_model, is_zone
 
 _TEXTS: Final = (date, time, timedelta, UUID, Decimal, bytes, bytearray, memoryview, Enum)
 """What JSON writes as a text."""
@@ -134,7 +133,7 @@ def _find_lost_zone(given: datetime | time, found: Any, path: str) -> Loss | Non
     if type(found) is not type(given):
         return Loss(path, _explain(given, found))
     zone = given.tzinfo
-    if zone is not None and not isinstance(zone, timezone) and not (isinstance(zone, ZoneInfo) and zone.key == "UTC"):
+    if zone is not None and not isinstance(zone, timezone) and not (is_zone(zone) and zone.key == "UTC"):
         return Loss(
             path,
             f"has the time zone {zone}, of which only the offset would come back: give it in UTC "

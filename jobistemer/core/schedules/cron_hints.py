@@ -6,8 +6,9 @@ Each function returns text to be appended to a message, empty when there is no g
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
+
+from jobistemer.core.checks import find_close
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,7 +67,7 @@ def guess_name(field: str, text: str, names: Iterable[str]) -> str:
         return "; a stable random offset is the option spread"
     if text[:3] in known:
         return f"; did you mean {text[:3]}?"
-    close = get_close_matches(text[:10], known, 1, 0.6)
+    close = find_close(text[:10], known)
     return f"; did you mean {close[0]}?" if close else guess_item(field, text)
 
 
@@ -99,7 +100,7 @@ def guess_nickname(text: str, names: Iterable[str]) -> str:
     """Guess at an @ name."""
     if text.lower().startswith("@every"):
         return "; an interval is written as ISO 8601, such as PT5M"
-    close = get_close_matches(text.lower()[:20], list(names), 1, 0.6)
+    close = find_close(text.lower()[:20], list(names))
     return f"; did you mean {close[0]}?" if close else ""
 
 

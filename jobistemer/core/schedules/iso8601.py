@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, time, timedelta
-from typing import Final, NamedTuple, NoReturn
-
-import isodate
+from typing import Any, Final, NamedTuple, NoReturn
 
 from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
@@ -118,7 +116,7 @@ def _read_datetime(text: str) -> datetime:
         raise InvalidSchedule(f"instant {show(text)} is not ISO 8601, such as 2026-01-31T09:00:00Z")
     try:
         day = _read_date(match["date"])
-        clock = isodate.parse_time(match["time"] + (match["offset"] or "")) if match["time"] else time()
+        clock = _isodate().parse_time(match["time"] + (match["offset"] or "")) if match["time"] else time()
     except (ValueError, OverflowError) as error:
         raise InvalidSchedule(f"instant {show(text)} does not exist: {error}") from error
     return datetime.combine(day, clock)
@@ -156,6 +154,12 @@ def duration_text(delta: timedelta) -> str:
     return "PT" + "".join(f"{number}{unit}" for number, unit in parts if number)
 
 
+def _isodate() -> Any:
+    import isodate  # noqa: PLC0415 - most workers never read a text in ISO 8601; see docs/decisions/0003
+
+    return isodate
+
+
 def _read_interval(text: str, count: int | None, parts: tuple[str, str | None], timezone: str) -> Repetition:
     first, second = parts
     if second is None:
@@ -181,7 +185,7 @@ def _read_offset(text: str) -> int:
 def _read_dates(text: str) -> tuple[int, int]:
     if not text:
         return 0, 0
-    parsed = isodate.parse_duration(f"P{text}", as_timedelta_if_possible=False)
+    parsed = _isodate().parse_duration(f"P{text}", as_timedelta_if_possible=False)
     return int(parsed.years) * 12 + int(parsed.months), parsed.tdelta.days
 
 
@@ -191,7 +195,7 @@ def _read_date(text: str) -> date:
     isodate takes month 0 and counts 2026-366 and week 54 on into the next year; so a date counts only if it is written
     back as it was read.
     """
-    day: date = isodate.parse_date(text)
+    day: date = _isodate().parse_date(text)
     year, week, weekday = day.isocalendar()
     by_month = f"{day.year:04}{day.month:02}{day.day:02}"
     by_number = f"{day.year:04}{day.timetuple().tm_yday:03}"
@@ -203,7 +207,7 @@ def _read_date(text: str) -> date:
 def _read_times(text: str, part: str) -> int:
     if not part:
         return 0
-    parsed: timedelta = isodate.parse_duration(f"PT{part}")
+    parsed: timedelta = _isodate().parse_duration(f"PT{part}")
     if parsed.microseconds:
         raise InvalidSchedule(f"duration {show(text)} has a fraction of a second: intervals are whole seconds")
     return parsed.days * DAY + parsed.seconds

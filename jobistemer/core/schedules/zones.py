@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone, tzinfo
-from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
-from zoneinfo import ZoneInfo
 
-from jobistemer.core.checks import show
+from jobistemer.core.checks import find_close, show
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.instants import DAY, FIRST_UNIX, LAST_UNIX
 
@@ -62,6 +60,8 @@ class Zone:
     __slots__ = ("_info", "_spans", "name")
 
     def __init__(self, name: str, info: tzinfo | None = None) -> None:
+        from zoneinfo import ZoneInfo  # noqa: PLC0415 - most workers have no schedule; see docs/decisions/0003
+
         self.name = name
         self._info = ZoneInfo(name) if info is None else info
         self._spans = lru_cache(maxsize=512)(self._spans_of_chunk)
@@ -151,7 +151,7 @@ def _likely_zone(name: str) -> str:
     wanted = name.strip().replace(" ", "_").casefold()
     close = names.get(wanted) or names.get(cities.get(wanted, ""))
     if close is None and len(wanted) <= _LONGEST_NAME:
-        close = next((names[near] for near in get_close_matches(wanted, names, 1, 0.8)), None)
+        close = next((names[near] for near in find_close(wanted, names, 1, 0.8)), None)
     return f"; did you mean {show(close)}?" if close else ""
 
 

@@ -20,7 +20,7 @@ from jobistemer.worker.attempts.run_logger import relay
 from jobistemer.worker.execute.fan_out import FanOut
 from jobistemer.worker.process import protocol
 from jobistemer.worker.process.channel import ChannelClosed
-from jobistemer.worker.process.pool import HandlerProcess
+from jobistemer.worker.process.handler_process import HandlerProcess
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 """Size of a page of group results. A frame may be larger, but a page is in the memory of both processes."""

@@ -15,7 +15,6 @@ from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.execute import outcome_of_error
 from jobistemer.worker.process.pool import START_S, ProcessNotStarted, ProcessPool
-from jobistemer.worker.process.run_in_process import run_in_process
 
 SPARE_S = 15.0
 """Seconds that a process is kept for suspects after a worker was last seen to be silent."""
@@ -122,6 +121,8 @@ class Isolation:
 
     def _run_one(self, attempt: Attempt, report: Callable[[Attempt], None]) -> None:
         try:
+            from jobistemer.worker.process.run_in_process import run_in_process  # noqa: PLC0415 - see `process.pool`
+
             must_report = run_in_process(attempt, self._attempts, self._pool)
         except Exception as error:
             # A bug in Jobistemer must cost neither the place nor the attempt.

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers.handler import Handler
@@ -24,10 +25,12 @@ from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.process.pool import ProcessNotStarted, ProcessPool
-from jobistemer.worker.slots.blocked_loops import LoopSlots
 from jobistemer.worker.slots.concurrency_limit import ConcurrencyLimit, Executor, WaitingAttempts
 from jobistemer.worker.slots.isolation import Isolation
 from jobistemer.worker.slots.threads import ThreadSlots
+
+if TYPE_CHECKING:
+    from jobistemer.worker.slots.blocked_loops import LoopSlots
 
 LEAK_S = 5.0
 """Seconds that stopped code may take to end before it counts as leaked."""
@@ -81,7 +84,9 @@ class Slots:
         report_end = report_to_limit if len(kinds) == 2 else report
         self._threads = ThreadSlots(count, attempts, report_end, isolation) if _needs_threads(handlers) else None
         self._loops = (
-            LoopSlots(count, attempts, report_end, isolation, settings.loop_block_s, hooks) if True in kinds else None
+            _create_loops(count, attempts, report_end, isolation, settings.loop_block_s, hooks)
+            if True in kinds
+            else None
         )
         executors: list[Executor] = [each for each in (self._threads, self._loops) if each is not None]
         self._executors = executors
@@ -162,6 +167,12 @@ class Slots:
         for each in (self._threads, self._loops, self._pool):
             if each is not None:
                 each.end()
+
+
+def _create_loops(*given: Any) -> LoopSlots:
+    from jobistemer.worker.slots.blocked_loops import LoopSlots  # noqa: PLC0415 - an app without coroutines has none
+
+    return LoopSlots(*given)
 
 
 def _needs_threads(handlers: Mapping[str, Handler]) -> bool:

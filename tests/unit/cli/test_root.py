@@ -70,9 +70,7 @@ def _interrupted(*_args, **_given):
 
 
 def test_a_command_is_imported_when_it_is_asked_for_and_not_before():
-    code = (
-        "import sys; import jobistemer.cli; print([name for name in sys.modules if name.startswith('jobistemer.cli.')])"
-    )
+    code = "import sys; from jobistemer.cli import main; print([name for name in sys.modules if name.startswith('jobistemer.cli.')])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed == "['jobistemer.cli.usage_errors', 'jobistemer.cli.root']\n"
 

@@ -37,7 +37,7 @@ from jobistemer.worker.attempts import in_flight
 from jobistemer.worker.commit import hook_notifier
 from jobistemer.worker.execute import fan_out, finish_steps
 from jobistemer.worker.lease import beat, reclaim
-from jobistemer.worker.process import pool as process_pool
+from jobistemer.worker.process import handler_process
 from jobistemer.worker.slots import process_hooks
 from tests.support.for_each import for_each
 from tests.support.paths import DOCS
@@ -135,7 +135,7 @@ STATED = [
     ("how-to/recovery.md", "in a second (# by default)", JOB["catch_up_per_s"]),
     ("how-to/recovery.md", "`grace_s` (# s by default)", JOB["grace_s"]),
     ("how-to/resources.md", "may take # seconds together", process_hooks.STOP_S),
-    ("how-to/resources.md", "in a handler process #.", process_pool.END_S),
+    ("how-to/resources.md", "in a handler process #.", handler_process.END_S),
     ("how-to/shell-and-http.md", "its last # KiB are the result", shell_process.MAX_OUTPUT / KIB),
     ("how-to/shell-and-http.md", "SIGKILL # seconds later", shell_guard.GRACE_S),
     ("how-to/shell-and-http.md", "each redirect (at most #)", http.MAX_REDIRECTS),

@@ -18,7 +18,8 @@ from jobistemer.core.runs.message import Delivery
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
-from jobistemer.worker.process.pool import HandlerProcess, ProcessNotStarted, ProcessPool
+from jobistemer.worker.process.handler_process import HandlerProcess
+from jobistemer.worker.process.pool import ProcessNotStarted, ProcessPool
 from jobistemer.worker.slots import isolation as isolation_module
 from jobistemer.worker.slots.concurrency_limit import ConcurrencyLimit
 from jobistemer.worker.slots.isolation import Isolation
@@ -215,7 +216,11 @@ def test_a_worker_that_falls_silent_as_the_time_ends_makes_it_longer_or_begins_i
 
 def test_a_process_for_which_no_descriptor_is_left_was_not_started_and_leaves_none_open(monkeypatch):
     before = sorted(os.listdir("/proc/self/fd"))
-    for refusing in ("socket.socketpair", "subprocess.Popen", "jobistemer.worker.process.pool._avoid_standard_streams"):
+    for refusing in (
+        "socket.socketpair",
+        "subprocess.Popen",
+        "jobistemer.worker.process.handler_process._avoid_standard_streams",
+    ):
         with monkeypatch.context() as patch, pytest.raises(ProcessNotStarted, match="Too many open files"):
             patch.setattr(refusing, Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
             HandlerProcess("no:app", ".", 0)
