@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from jobistemer.core.reads.stats import Stats
+from jobistemer.core.reads.stats import Stats, count_states, is_of
 from jobistemer.store.database import Database
 from jobistemer.store.keys import DAY_MS, split_place
 from jobistemer.store.reads.entries import list_entries
@@ -34,10 +34,9 @@ def read_stats(shards: Sequence[Database], queue: str = "", task: str = "", sinc
     running = _count_running(shards, queue, task, now_ms)
     waiting = _count_of_task(shards, queue, task) if task else _count_all(shards, queue)
     first = max(since_ms // DAY_MS, now_ms // DAY_MS - COUNTED_DAYS + 1)
-    days = {day: ended for day, ended in read_day_counts(shards, first, now_ms // DAY_MS) if ended}
-    ended: Counter[str] = Counter()
-    for counts in days.values():
-        ended += _choose(counts, queue, task)
+    counted = range(first, now_ms // DAY_MS + 1)
+    days = {day: ended for day, ended in read_day_counts(shards, counted) if ended}
+    ended = sum((count_states(counts, queue, task) for counts in days.values()), Counter())
     start = first if since_ms else min(days, default=now_ms // DAY_MS)
     return Stats(
         pending=max(0, waiting.pending - running),
@@ -51,7 +50,7 @@ def read_stats(shards: Sequence[Database], queue: str = "", task: str = "", sinc
 
 def _count_running(shards: Sequence[Database], queue: str, task: str, now_ms: int) -> int:
     present = (each for each in list_workers(shards) if is_present(each, now_ms))
-    return sum(count for each in present for of, count in each.running.items() if _is_of(of, queue, task))
+    return sum(count for each in present for of, count in each.running.items() if is_of(of, queue, task))
 
 
 def _count_all(shards: Sequence[Database], queue: str) -> _Waiting:
@@ -77,17 +76,3 @@ def _count_of_task(shards: Sequence[Database], queue: str, task: str) -> _Waitin
 
 def _count(places: Iterable[tuple[str, str]], queue: str, task: str) -> int:
     return sum(handler == task and queue in {"", split_place(place)[0]} for handler, place in places)
-
-
-def _choose(counts: Counter[str], queue: str, task: str) -> Counter[str]:
-    chosen: Counter[str] = Counter()
-    for field, number in counts.items():
-        state, _, of = field.partition(" ")
-        if _is_of(of, queue, task):
-            chosen[state] += number
-    return chosen
-
-
-def _is_of(of: str, queue: str, task: str) -> bool:
-    its_queue, _, its_task = of.partition(" ")
-    return queue in {"", its_queue} and task in {"", its_task}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -45,3 +47,22 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     def canceled(self) -> int:
         """Return how many runs were canceled."""
         return self.ended.get(RunState.CANCELED, 0)
+
+
+def count_states(counts: Mapping[str, int], queue: str, task: str = "", *, part: str = "") -> Counter[str]:
+    """Count by state what is counted by `<state> <queue> <task>`; see `is_of` for the choice."""
+    found: Counter[str] = Counter()
+    for field, number in counts.items():
+        state, _, of = field.partition(" ")
+        if is_of(of, queue, task, part=part):
+            found[state] += number
+    return found
+
+
+def is_of(of: str, queue: str, task: str = "", *, part: str = "") -> bool:
+    """Return whether a `<queue> <task>` is of a queue and of a task, empty for all.
+
+    part: a text that the name of the task contains, whatever its case.
+    """
+    its_queue, _, its_task = of.partition(" ")
+    return queue in {"", its_queue} and task in {"", its_task} and part.casefold() in its_task.casefold()

@@ -65,7 +65,7 @@ def find_task_names(namespace: Namespace) -> set[str]:
     """
     shards = namespace.shards
     today = namespace.clock.now_ms() // DAY_MS
-    ended = (counts for _, counts in read_day_counts(shards, today - COUNTED_DAYS + 1, today))
+    ended = (counts for _, counts in read_day_counts(shards, range(today - COUNTED_DAYS + 1, today + 1)))
     found = {field.rpartition(" ")[2] for counts in ended for field in counts}
     found |= {each.handler for each in list_entries(shards, limit=MAX_READ)}
     found |= {each.handler for each in list_delayed(shards, MAX_READ)}

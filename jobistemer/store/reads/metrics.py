@@ -114,9 +114,8 @@ def _read_shard(database: Database) -> _ShardReading:
     return _ShardReading(streams, {place: max(0, now_ms - at) / 1000 for place, at in oldest_at.items()}, counts)
 
 
-def read_day_counts(shards: Sequence[Database], first: int, last: int) -> Iterator[tuple[int, Counter[str]]]:
-    """Yield for each day (since 1970, UTC) from first to last how many runs ended, by `<state> <queue> <task>`."""
-    days = range(first, last + 1)
+def read_day_counts(shards: Sequence[Database], days: Sequence[int]) -> Iterator[tuple[int, Counter[str]]]:
+    """Yield for each of several days (since 1970, UTC) how many runs ended on it, by `<state> <queue> <task>`."""
     read = [database.read_all([("HGETALL", database.keys.outcomes(day)) for day in days]) for database in shards]
     for day, of_shards in zip(days, zip(*read, strict=True), strict=True):
         counts: Counter[str] = Counter()

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.handlers.attempt_log import AttemptLogRecord, LogLine
+from jobistemer.core.reads.stats import count_states
 from jobistemer.core.runs.message import Message
 from jobistemer.core.runs.records import AttemptRecord, RunRecord
 from jobistemer.core.states import RETRYABLE_RUNS, TERMINAL_RUNS, RunState
@@ -29,7 +30,6 @@ from jobistemer.web.charts.gantt import build_attempts_gantt
 from jobistemer.web.charts.graph import Drawing, Node, draw_graph, node_of_group
 from jobistemer.web.pages.questions import build_form
 from jobistemer.web.shared.dashboard import get_dashboard
-from jobistemer.web.shared.end_counts import count_states
 from jobistemer.web.shared.pagination import read_page
 
 MAX_ENTRIES, MAX_DELAYED, MAX_LIMITED = 50, 30, 30
@@ -77,7 +77,7 @@ def ended_runs_page(request: Request) -> Response:
         ],
     )
     now_ms = shards[0].read_clock()
-    counts = count_states(dashboard.end_counts.read(shards, now_ms), queue, task.strip())
+    counts = count_states(dashboard.end_counts.read(shards, now_ms), queue, part=task.strip())
     return dashboard.render(
         request,
         "ended.html",

@@ -1,4 +1,8 @@
-"""How many runs have ended within 31 days: the last two days are read with each look, those before them once a day."""
+"""How many runs have ended within 31 days.
+
+The last two days are read with each look, and one of the days before them in turn: an end that is recorded days after
+it, by a worker that was cut off, is counted after as many looks as there are days.
+"""
 
 from __future__ import annotations
 
@@ -10,35 +14,39 @@ from jobistemer.store.database import Database
 from jobistemer.store.keys import DAY_MS
 from jobistemer.store.reads.metrics import COUNTED_DAYS, read_day_counts
 
+_RECENT_DAYS = 2
+"""A run that ends shortly before midnight, by the clock of its worker, is recorded shortly after it."""
+
 
 class EndCounts:
     """The numbers of ended runs by `<state> <queue> <task>`."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._day = -1
-        self._before: Counter[str] = Counter()
+        self._days: dict[int, Counter[str]] = {}
+        self._sum: Counter[str] = Counter()
+        self._turn = 0
 
     def read(self, shards: Sequence[Database], now_ms: int) -> Counter[str]:
         """Return the counts of all days that are kept."""
         today = now_ms // DAY_MS
+        older = range(today - COUNTED_DAYS + 1, today - _RECENT_DAYS + 1)
+        recent: Counter[str] = Counter()
         with self._lock:
-            if self._day != today:
-                self._before, self._day = _sum_days(shards, today - COUNTED_DAYS + 1, today - 2), today
-            # A run that ends shortly before midnight, by the clock of its worker, is recorded shortly after it.
-            return self._before + _sum_days(shards, today - 1, today)
+            for day in [each for each in self._days if each not in older]:
+                self._put(day, Counter())
+                del self._days[day]
+            self._turn = (self._turn + 1) % len(older)
+            again = {older[self._turn], *(day for day in older if day not in self._days)}
+            for day, counts in read_day_counts(shards, [*sorted(again), *range(older.stop, today + 1)]):
+                if day in older:
+                    self._put(day, counts)
+                else:
+                    recent += counts
+            # The sum of two counters leaves out what has become nothing.
+            return self._sum + recent
 
-
-def _sum_days(shards: Sequence[Database], first: int, last: int) -> Counter[str]:
-    return sum((counts for _, counts in read_day_counts(shards, first, last)), Counter())
-
-
-def count_states(counts: Counter[str], queue: str, task: str) -> Counter[str]:
-    """Count by state the runs of a queue (empty for all) whose tasks contain a text, whatever its case."""
-    found: Counter[str] = Counter()
-    for field, number in counts.items():
-        state, _, of = field.partition(" ")
-        its_queue, _, its_task = of.partition(" ")
-        if queue in {"", its_queue} and task.casefold() in its_task.casefold():
-            found[state] += number
-    return found
+    def _put(self, day: int, counts: Counter[str]) -> None:
+        self._sum.subtract(self._days.get(day, {}))
+        self._sum.update(counts)
+        self._days[day] = counts

@@ -1,4 +1,4 @@
-"""The ended runs that the dashboard counts: days that are over are read once, and no end is lost by it."""
+"""The ended runs that the dashboard counts: days that are over are read in turn, and no end is lost by it."""
 
 from __future__ import annotations
 
@@ -35,3 +35,24 @@ def test_an_end_is_counted_on_each_of_the_days_that_are_kept_and_then_no_more(da
         seen.append(counts.read([database], database.clock.now_ms()).total())
         clock.advance(DAY_S)
     assert seen == [1] * COUNTED_DAYS + [0]
+
+
+def test_an_end_that_is_recorded_days_after_it_is_counted_when_its_day_has_its_turn(database, clock):
+    counts, ended_at = EndCounts(), database.clock.now_ms()
+    clock.advance(5 * DAY_S)
+    now_ms = database.clock.now_ms()
+    assert counts.read([database], now_ms).total() == 0
+    end_one(database, "run_1", ended_at)
+    seen = [counts.read([database], now_ms).total() for _ in range(COUNTED_DAYS)]
+    assert (set(seen), seen[-1], seen == sorted(seen)) == ({0, 1}, 1, True)
+
+
+def test_a_look_reads_no_more_than_three_days(database, clock, monkeypatch):
+    counts, now_ms = EndCounts(), database.clock.now_ms()
+    counts.read([database], now_ms)
+    asked = []
+    monkeypatch.setattr(
+        database, "read_all", lambda commands, ask=database.read_all: asked.append(commands) or ask(commands)
+    )
+    counts.read([database], now_ms)
+    assert [len(commands) for commands in asked] == [3]
