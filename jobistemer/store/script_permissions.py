@@ -43,6 +43,7 @@ _ALIASES: Final = {
     "attempts[i]": ("attempt",),
     "runs": ("run",),
     "unpack(runs": ("run",),
+    "unpack(records": ("run",),
     "full and full.waiting": ("waiting",),
     "redis.call('EXISTS'": ("queued", "live"),
 }

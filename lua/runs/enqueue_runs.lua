@@ -21,14 +21,16 @@ local runs, next_keys = math.min(#KEYS - 3, 100), read_from(KEYS, 4)
 local place, next_args = ARGV[1], read_from(ARGV, 2)
 
 local is_closed, created, records = redis.call('SISMEMBER', closed, place) == 1, 0, {next_keys(runs)}
+-- One look at all of them replaces one at each: nearly always none is there.
+local new, known = {}, redis.call('EXISTS', unpack(records)) > 0
 for i = 1, runs do
   local run, handler, message = records[i], next_args(2)
-  if redis.call('EXISTS', run) == 0 then
+  if not new[run] and not (known and redis.call('EXISTS', run) == 1) then
     -- A run that an earlier send created before the queue was closed exists already; a run that does not is refused.
     if is_closed then return {'CLOSED'} end
     redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place,
       'entry', enqueue_entry(stream, streams, place, message))
-    created = created + 1
+    created, new[run] = created + 1, true
   end
 end
 return {'CREATED', created}

@@ -19,7 +19,7 @@ from jobistemer.control.put_aside import put_aside
 from jobistemer.control.quarantine import Quarantine
 from jobistemer.control.stats import read_stats
 from jobistemer.core import ids
-from jobistemer.core.errors import InvalidInput, ServerRefused
+from jobistemer.core.errors import InvalidInput, QueueClosed, ServerRefused
 from jobistemer.core.jobs.limits import Concurrency
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.settings import TickerSettings
@@ -216,6 +216,22 @@ def test_a_waiting_run_is_signaled_with_two_commands_and_the_rule_of_an_earlier_
     assert (spent["hgetall"], spent["zscore"], spent["evalsha"]) == (looks, 0, 1)
     assert app.run(run.id).state() == "pending"
     assert denied(admins) == []
+
+
+def test_a_producer_whose_rule_is_older_than_one_look_at_run_and_closed_queues_enqueues(server, url, monkeypatch):
+    # Given a producer whose rule allows a look at runs alone
+    allowed = acl.list_permissions(PRODUCER) - {("exists", "closed")}
+    monkeypatch.setattr(acl, "list_permissions", lambda role: allowed)
+    producer, operator = shop(url("producer")), shop(server)
+    operator.namespace.connect()
+    for shard in operator.namespace.shards:
+        shard.load_scripts()
+    # When it enqueues, and once more while its queue is closed, then its run is created and the other is refused
+    assert operator.run(producer.enqueue("quiet", {}).id).state() == "pending"
+    for shard in operator.namespace.shards:
+        shard.client.sadd(shard.keys.closed, "default:5")
+    with pytest.raises(QueueClosed):
+        producer.enqueue("quiet", {})
 
 
 def count_commands(admins: list[redis.Redis]) -> Counter[str]:

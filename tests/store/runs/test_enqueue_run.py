@@ -83,6 +83,20 @@ def test_a_queue_that_is_closed_takes_no_new_run(database):
         assert enqueue(database) == Reply("CLOSED", [])
 
 
+def test_while_another_queue_is_closed_a_run_is_created_and_a_second_send_is_recognised(database):
+    database.client.sadd(database.keys.closed, "mail:5")
+    assert enqueue(database) == Reply("CREATED", [])
+    with nothing_written(database):
+        assert enqueue(database) == Reply("MINE", [])
+
+
+def test_a_second_send_to_a_queue_that_was_closed_in_between_is_recognised(database):
+    enqueue(database)
+    database.client.sadd(database.keys.closed, "default:5")
+    with nothing_written(database):
+        assert enqueue(database) == Reply("MINE", [])
+
+
 def test_a_closed_queue_still_names_the_holder_of_a_unique_key(database):
     enqueue(database, "run_1", unique="order-7")
     database.client.sadd(database.keys.closed, "default:5")

@@ -53,6 +53,11 @@ def test_a_second_send_completes_what_the_first_began_and_brings_nothing_back(da
     assert [each.message.run for each in fetch(database)] == ["run_2"]
 
 
+def test_a_run_that_a_call_names_twice_is_created_once(database):
+    assert enqueue_many(database, message("run_1"), message("run_1"), message("run_2")) == Reply("CREATED", [2])
+    assert [each.message.run for each in fetch(database)] == ["run_1", "run_2"]
+
+
 def test_a_queue_that_is_closed_takes_none_of_them(database):
     database.client.sadd(database.keys.closed, "default:5")
     with nothing_written(database):

@@ -70,6 +70,7 @@ def test_the_key_of_every_call_of_a_script_is_one_that_a_header_names(name):
 def test_a_script_does_to_each_kind_of_key_what_its_body_says():
     assert read_permissions("enqueue_run") == {
         *(("exists", "run"), ("hset", "run"), ("get", "unique"), ("set", "unique"), ("sismember", "closed")),
+        ("exists", "closed"),
         *(("sadd", "streams"), ("xadd", "stream"), ("xgroup|create", "stream")),
     }
     # Two keys of one command, and a key that a fragment knows by another name.
