@@ -175,7 +175,7 @@ def _update_all(
             # Unchanged jobs are most of a deployment, and nothing of them is written. One that cannot be written leaves
             # all of them unwritten.
             if not is_registered(stored, each, author.owner):
-                encode_new_job(each.job)
+                encode_new_job(each.job, each.encoded)
     return {
         shard: update_jobs(shard, declared, registered[shard], author, apply) for shard, declared in by_shard.items()
     }

@@ -53,6 +53,9 @@ def _is_deeper(encoded: bytes) -> bool:
 
     Strings are removed, since they may hold brackets; then each round removes the innermost level.
     """
+    # As many levels need as many brackets, and most payloads have a few.
+    if encoded.count(b"{") + encoded.count(b"[") <= MAX_DEPTH:
+        return False
     if b"\\" in encoded:
         encoded = encoded.replace(b"\\\\", b"").replace(b'\\"', b"")
     marks = encoded.translate(_ONE_KIND, _OTHERS)

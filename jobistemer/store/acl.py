@@ -123,7 +123,7 @@ OPERATOR: Final = Role(
         f"{_CANCEL_SCRIPTS} {_ENQUEUE_SCRIPTS} {_QUARANTINE_SCRIPTS} restore_quarantined advance_backfill "
         "claim_occurrence command_worker fire_occurrence "
         "forget_occurrence record_change record_job_change pause_job postpone_job purge_dead purge_ended "
-        "register_job release_held "
+        "register_job register_jobs release_held "
         "remove_job "
         "replay_dead rewind_run retry_ended resume_job start_backfill".split()
     ),

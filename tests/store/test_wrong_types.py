@@ -3,10 +3,10 @@
 import pytest
 
 from jobistemer.core.errors import ServerRefused
-from jobistemer.core.jobs.job import Overlap
+from jobistemer.core.jobs.job import Overlap, encode_job
 from jobistemer.core.runs.settle import NextAttempt
 from jobistemer.core.runs.transaction import Transaction
-from jobistemer.store.calls import bulk_claim, bulk_commit, jobs, occurrences, run_ends, runs
+from jobistemer.store.calls import bulk_claim, bulk_commit, bulk_register, jobs, occurrences, run_ends, runs
 from jobistemer.store.calls.occurrences import FireRequest
 from jobistemer.store.calls.transactions import commit_transaction
 from tests.support.clocks import NOW
@@ -112,6 +112,11 @@ def register_a_job(database):
     return jobs.register(database.keys, jobs.JobRegistration(GRAPH, "f1", 0, T0, ONE, NOW))
 
 
+def register_jobs_together(database):
+    new = bulk_register.NewJob(GRAPH.id, encode_job(GRAPH), "f1", ONE, NOW + 600_000)
+    return bulk_register.register_new(database.keys, [new], NOW, "alice", "")
+
+
 def register_a_version(database):
     register(database, PLAIN)
     return jobs.register(database.keys, jobs.JobRegistration(GRAPH, "f2", 1, T0, ONE, NOW, retire=True))
@@ -135,7 +140,7 @@ def resume_a_job(database):
 STORIES = [
     end_a_run, end_a_dead_run, retry_a_run, end_runs_together, end_occurrences_together, end_a_task,
     end_the_last_task_while_others_wait, end_in_a_transaction, claim_an_instant, claim_instants_together, fire_an_instant,
-    start_what_waits,     register_a_job, register_a_version, remove_a_job, pause_a_job, resume_a_job,
+    start_what_waits,     register_a_job, register_jobs_together, register_a_version, remove_a_job, pause_a_job, resume_a_job,
 ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from jobistemer.core.jobs.versions import (
     find_superseded,
 )
 from jobistemer.core.planning.plan import first_due, plan
-from jobistemer.core.schedules import anchored
+from jobistemer.core.schedules import Interval, anchored
 from jobistemer.core.states import OccurrenceState
 from jobistemer.core.unreadable import Unreadable
 from jobistemer.store.actions.quarantine import try_put_keys_aside
@@ -229,6 +229,8 @@ def find_earlier(database: Database, stored: StoredJob, declared: str) -> int | 
 
 def keep_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:
     """Return the job with the anchor of its first registration, when its schedule counts from an anchor."""
+    if not isinstance(job.schedule, Interval):
+        return job
     at = datetime.fromtimestamp(now_ms // 1000, UTC)
     first = getattr(stored.job.schedule, "anchor", None) if stored else None
     schedule = anchored(job.schedule, first or at)

@@ -6,18 +6,19 @@ record (its backlog, its versions, its window) is read for the changed ones alon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from jobistemer.core.errors import JobistemerError, ServerRefused
-from jobistemer.core.jobs.new_job import DeclaredJob
+from jobistemer.core.jobs.new_job import DeclaredJob, encode_new_job
 from jobistemer.core.planning.plan import first_due
 from jobistemer.core.unreadable import Unreadable, to_ms
 from jobistemer.store.actions.update_job import Apply, Author, UpdateResult, keep_anchor, update_job
 from jobistemer.store.calls import jobs
+from jobistemer.store.calls.bulk_register import MAX_JOBS_PER_CALL, NewJob, register_new
 from jobistemer.store.calls.jobs import JobRegistration, StoredJob, find_job_or_reason, read_jobs
 from jobistemer.store.database import Database
 
@@ -25,6 +26,7 @@ BATCH = 500
 """How many jobs one round trip registers: the server answers others between two of them."""
 THREADS = 2
 """How many round trips are under way: while the server works on one, the next is built."""
+_CREATED: Final = UpdateResult("CREATED", 1)
 
 
 T = TypeVar("T")
@@ -68,8 +70,8 @@ def update_jobs(
         yield from chain.from_iterable(pool.map(update, parts, known))
 
 
-def _split(values: Sequence[T]) -> list[Sequence[T]]:
-    return [values[start : start + BATCH] for start in range(0, len(values), BATCH)]
+def _split(values: Sequence[T], size: int = BATCH) -> list[Sequence[T]]:
+    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 def read_declared(database: Database, declared: Sequence[DeclaredJob]) -> list[Registered]:
@@ -95,27 +97,64 @@ def _update_part(
     part: Sequence[DeclaredJob],
     registered: Sequence[Registered],
 ) -> list[UpdateResult]:
-    found: list[UpdateResult | None] = [None] * len(part)
-    calls, positions = [], []
+    found: dict[int, UpdateResult] = {}
+    new: list[int] = []
+    known: dict[int, StoredJob | None] = {}
     for position, (declared, stored) in enumerate(zip(part, registered, strict=True)):
-        if stored is not None and not _is_unchanged(stored, declared):
-            continue
-        known = stored if isinstance(stored, StoredJob) else None
-        if known is not None and is_registered(known, declared, author.owner):
-            found[position] = UpdateResult("UNCHANGED", known.version)
-            continue
-        new = _build_registration(declared, known, author, now_ms)
-        calls.append(jobs.register(database.keys, new, declared.encoded if new.job is declared.job else b""))
-        positions.append(position)
-    for position, reply in zip(positions, database.call_all(calls) if calls else (), strict=True):
-        # Another caller was faster, the job has no due mark although it is registered, or a key of it has the wrong
-        # type: the longer way knows what to do then.
-        if not isinstance(reply, JobistemerError) and reply.word != "STALE":
-            found[position] = UpdateResult(reply.word, reply.values[0])
+        if stored is None:
+            new.append(position)
+        elif isinstance(stored, StoredJob) and _is_unchanged(stored, declared):
+            if is_registered(stored, declared, author.owner):
+                found[position] = UpdateResult("UNCHANGED", stored.version)
+            else:
+                known[position] = stored
+    found |= _register_new(database, now_ms, author, part, new)
+    # Another caller was faster, a job that was removed comes back, or a job that is registered has no due mark.
+    known |= dict.fromkeys((each for each in new if each not in found), None)
+    found |= _register_known(database, now_ms, author, part, known)
     return [
-        result or update_job(database, declared.job, author, apply=apply)
-        for declared, result in zip(part, found, strict=True)
+        found.get(position) or update_job(database, declared.job, author, apply=apply)
+        for position, declared in enumerate(part)
     ]
+
+
+def _register_new(
+    database: Database, now_ms: int, author: Author, part: Sequence[DeclaredJob], positions: Sequence[int]
+) -> dict[int, UpdateResult]:
+    """Register jobs of which nothing was found. Returns the results by position, without those that are not new."""
+    bundles = _split(positions, MAX_JOBS_PER_CALL)
+    calls = [
+        register_new(database.keys, [_build_new(part[each], now_ms) for each in bundle], now_ms, *author)
+        for bundle in bundles
+    ]
+    found: dict[int, UpdateResult] = {}
+    for bundle, reply in zip(bundles, database.call_all(calls) if calls else (), strict=True):
+        if not isinstance(reply, JobistemerError):
+            left = {bundle[number - 1] for number in reply.values[0]}
+            found |= dict.fromkeys((each for each in bundle if each not in left), _CREATED)
+    return found
+
+
+def _register_known(
+    database: Database,
+    now_ms: int,
+    author: Author,
+    part: Sequence[DeclaredJob],
+    known: Mapping[int, StoredJob | None],
+) -> dict[int, UpdateResult]:
+    """Register jobs one by one in a round trip. Returns the results by position, without those that need more."""
+    calls = []
+    for position, stored in known.items():
+        declared = part[position]
+        new = _build_registration(declared, stored, author, now_ms)
+        calls.append(jobs.register(database.keys, new, declared.encoded if new.job is declared.job else b""))
+    replies = database.call_all(calls) if calls else ()
+    return {
+        position: UpdateResult(reply.word, reply.values[0])
+        for position, reply in zip(known, replies, strict=True)
+        # It was changed, or a key of it has the wrong type: the longer way knows what to do then.
+        if not isinstance(reply, JobistemerError) and reply.word != "STALE"
+    }
 
 
 def _read_due(database: Database, part: Sequence[DeclaredJob]) -> list[Registered]:
@@ -135,6 +174,13 @@ def find_due_marks(database: Database, job_ids: Sequence[str]) -> list[int | Non
 def _is_unchanged(stored: StoredJob | Unreadable, declared: DeclaredJob) -> bool:
     """Return whether a job is as it was declared, and no other version waits to replace it."""
     return isinstance(stored, StoredJob) and stored.fingerprint == declared.fingerprint and not stored.pending
+
+
+def _build_new(declared: DeclaredJob, now_ms: int) -> NewJob:
+    kept = keep_anchor(declared.job, None, now_ms)
+    definition = declared.encoded if kept is declared.job else encode_new_job(kept)
+    next_due = first_due(kept, now_ms // 1000)
+    return NewJob(declared.id, definition, declared.fingerprint, next_due, jobs.choose_expect_by(kept, now_ms))
 
 
 def _build_registration(

@@ -200,7 +200,6 @@ def register(keys: Keys, new: JobRegistration, encoded: bytes = b"") -> ScriptCa
     """
     # The id is looked up once: a deployment registers thousands of jobs.
     job, job_id, definition = new.job, new.job.id, encoded or encode_new_job(new.job)
-    expect_by = 0 if job.expect_within_s is None else new.now_ms + round(job.expect_within_s * 1000)
     return script("register_job")(
         (
             keys.job(job_id),
@@ -224,10 +223,15 @@ def register(keys: Keys, new: JobRegistration, encoded: bytes = b"") -> ScriptCa
             new.by,
             new.owner,
             int(new.retire),
-            expect_by,
+            choose_expect_by(job, new.now_ms),
             *new.forget,
         ),
     )
+
+
+def choose_expect_by(job: Job, now_ms: int) -> int:
+    """Return the Unix milliseconds by which a job has to complete when it is registered now; 0 for never."""
+    return 0 if job.expect_within_s is None else now_ms + round(job.expect_within_s * 1000)
 
 
 def postpone(keys: Keys, new: JobRegistration, at_ms: int) -> ScriptCall:

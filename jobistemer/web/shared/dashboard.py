@@ -18,10 +18,10 @@ from jobistemer.control.jobs import JobControl
 from jobistemer.core.errors import InvalidInput, ServerRefused
 from jobistemer.core.safe_text import escape_text
 from jobistemer.runtime.process_info import user_name
-from jobistemer.store.calls.shared_secrets import read_shared_secret
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.connection import redact_url
+from jobistemer.store.shared_secrets import read_shared_secret
 from jobistemer.web.charts.templating import render_template
 from jobistemer.web.security.authentication import AccessDecision, Authenticator
 from jobistemer.web.security.signing import Signer
