@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from jobistemer.core.jobs.job import Job, Task
+from jobistemer.core.jobs.job import Job, Task, encode_job
 from jobistemer.core.planning.recovery import is_excluded
 
 DAYS = 30
@@ -46,7 +47,7 @@ class FireTimeChanges(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """All differences of two definitions of a job."""
+    """All differences of two definitions of a job. fields: see `diff_fields`."""
 
     fields: tuple[FieldChange, ...]
     fires: FireTimeChanges
@@ -69,7 +70,13 @@ def diff_jobs(old: Job | None, new: Job | None, now: int, budget: InstantBudget 
 
 
 def diff_fields(old: Job | None, new: Job | None) -> tuple[FieldChange, ...]:
-    """Return the fields that differ, by their path, in the order of the definition."""
+    """Return the fields that differ, by their path, in the order of the definition.
+
+    Of a job that is new, or that goes, these are the fields that it gives: the others have their defaults.
+    """
+    if old is None or new is None:
+        given = _list_given(new or old)
+        return tuple([FieldChange(path, *((None, value) if old is None else (value, None))) for path, value in given])
     before, after = dict(_flatten(old)), dict(_flatten(new))
     return tuple(
         FieldChange(path, before.get(path), after.get(path))
@@ -83,6 +90,9 @@ def diff_fire_times(
 ) -> FireTimeChanges:
     """Return the fire times of the next thirty days that appear or vanish; an excluded instant does not fire."""
     until, budget = start + DAYS * 86_400, budget or InstantBudget()
+    if budget.left == 0 and (old is None or new is None):
+        # Of thousands of new jobs nothing is compared but for the first ones.
+        return _nothing_compared(start)
     if old is not None and new is not None and old.schedule == new.schedule and old.calendars == new.calendars:
         return FireTimeChanges.none(start)
     before, until = _collect_fire_times(old, start, until, budget)
@@ -92,6 +102,11 @@ def diff_fire_times(
         until, before = reached, {each for each in before if each <= reached}
     appear, vanish = sorted(after - before), sorted(before - after)
     return FireTimeChanges(start, until, len(appear), len(vanish), tuple(appear[:MAX_NAMED]), tuple(vanish[:MAX_NAMED]))
+
+
+@lru_cache(maxsize=16)
+def _nothing_compared(start: int) -> FireTimeChanges:
+    return FireTimeChanges(start, start)
 
 
 def _collect_fire_times(job: Job | None, start: int, until: int, budget: InstantBudget) -> tuple[set[int], int]:
@@ -114,10 +129,27 @@ def _collect_fire_times(job: Job | None, start: int, until: int, budget: Instant
     return found, until
 
 
-def _flatten(job: Job | None) -> Iterator[tuple[str, Any]]:
+def _list_given(job: Job | None) -> list[tuple[str, Any]]:
+    """Return the plain values that a definition gives, as `_flatten` does: its JSON leaves out what is a default."""
+    found: list[tuple[str, Any]] = []
+    if job is not None:
+        fields = msgspec.json.decode(encode_job(job))
+        fields["tasks"] = {task.pop("name"): task for task in fields.pop("tasks")}
+        _collect_given(found, "", fields)
+    return found
+
+
+def _collect_given(found: list[tuple[str, Any]], path: str, fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        # A payload is one value, whatever is in it.
+        if type(value) is dict and name != "payload":
+            _collect_given(found, f"{path}{name}.", value)
+        elif value is not None:
+            found.append((f"{path}{name}", value))
+
+
+def _flatten(job: Job) -> Iterator[tuple[str, Any]]:
     """Yield each plain value of a definition with its path; a task's path has its name."""
-    if job is None:
-        return
     fields = {name: getattr(job, name) for name in job.__struct_fields__}
     fields["tasks"] = {task.name: _without_name(task) for task in fields.pop("tasks")}
     yield from _iter_leaves("", fields)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
 
 from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
-from jobistemer.core.schedules.cron_parser import read_cron
+from jobistemer.core.schedules.cron_parser import DISTINCT, read_cron
 from jobistemer.core.schedules.cron_table import WallTimes
 from jobistemer.core.schedules.delays import check_bound
 from jobistemer.core.schedules.instants import DAY, Due, ScheduleQueries, check_window, limit_to_window, unix_floor
@@ -19,6 +19,9 @@ from jobistemer.core.schedules.zones import LONGEST_JUMP, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+
+_RULES: Final = get_args(Dst)
 
 
 class Cron(
@@ -47,8 +50,8 @@ class Cron(
     def __post_init__(self) -> None:
         read_cron(self.expression)
         zone_of(self.timezone)
-        if self.dst not in get_args(Dst):
-            raise InvalidSchedule(f"dst {show(self.dst)} is none of {', '.join(get_args(Dst))}")
+        if self.dst not in _RULES:
+            raise InvalidSchedule(f"dst {show(self.dst)} is none of {', '.join(_RULES)}")
         check_bound("jitter", self.jitter)
         check_bound("spread", self.spread)
         start, end = check_window(self.start, self.end)
@@ -73,7 +76,7 @@ class Cron(
         return tuple(day * DAY - wall for day in wall_times(self.expression).days_between(wall, wall + DAY))
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=DISTINCT)
 def _compile(cron: Cron) -> Due:
     fields = read_cron(cron.expression)
     rule = clock_rule(cron.dst, follows_elapsed_time=fields.follows_elapsed_time)
@@ -81,7 +84,7 @@ def _compile(cron: Cron) -> Due:
     return limit_to_window(due, cron.start, cron.end)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=DISTINCT)
 def wall_times(expression: str) -> WallTimes:
     """Return the readings of a wall clock that an expression names, compiled to tables."""
     return WallTimes(read_cron(expression))

@@ -17,7 +17,7 @@ from jobistemer.core.schedules.instants import EPOCH_DAY
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from jobistemer.core.schedules.cron_expression import CronFields, DayOfMonth, DayOfWeek
+    from jobistemer.core.schedules.cron_expression import DayFields, DayOfMonth, DayOfWeek
 
 # The calendar repeats after 400 years: what is not found within them does not exist.
 CALENDAR_CYCLE: Final = 400
@@ -36,19 +36,19 @@ class MonthShape(NamedTuple):
 
 
 class Days:
-    """The matching days, as numbers of days since 1970-01-01."""
+    """The matching days, as numbers of days since 1970-01-01. exist: whether any day of any year matches."""
 
-    __slots__ = ("_every", "_fields", "_masks", "_months", "_years")
+    __slots__ = ("_every", "_fields", "_masks", "_months", "_years", "exist")
 
-    def __init__(self, fields: CronFields) -> None:
+    def __init__(self, fields: DayFields) -> None:
         self._fields = fields
         self._every = fields.names_every_day()
         self._masks: dict[MonthShape, int] = {}
         self._months = fields.months
         self._years = fields.years
+        self.exist = self._are_there()
 
-    def exist(self) -> bool:
-        """Return whether any day of any year matches."""
+    def _are_there(self) -> bool:
         # Every month falls on every weekday in some year, so this is right for all years together ...
         in_some_year = any(
             _matching_days(self._fields, MonthShape(weekday, length))
@@ -130,6 +130,12 @@ class Days:
         return mask
 
 
+@lru_cache(maxsize=4096)
+def days_of(fields: DayFields) -> Days:
+    """Return the matching days; expressions with the same days share them and what has been computed of them."""
+    return Days(fields)
+
+
 @lru_cache(maxsize=12 * CALENDAR_CYCLE)
 def shape_of(year: int, month: int) -> MonthShape:
     """Return the weekday of the first of a month (Sunday is 0) and the month's length."""
@@ -137,7 +143,7 @@ def shape_of(year: int, month: int) -> MonthShape:
     return MonthShape((first + 1) % _WEEK, length)
 
 
-def _matching_days(fields: CronFields, shape: MonthShape) -> int:
+def _matching_days(fields: DayFields, shape: MonthShape) -> int:
     by_date = _days_by_date(fields.day_of_month, shape)
     by_weekday = _days_by_weekday(fields.day_of_week, shape)
     return by_date | by_weekday if fields.either_day else by_date & by_weekday

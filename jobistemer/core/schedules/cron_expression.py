@@ -59,6 +59,26 @@ class DayOfWeek(NamedTuple):
     last: tuple[int, ...]
 
 
+class DayFields(NamedTuple):
+    """The fields of a cron expression that decide its days; many expressions share them.
+
+    either_day: by Vixie's rule of two restricted day fields, a day that matches either is due.
+    """
+
+    day_of_month: DayOfMonth
+    months: tuple[int, ...]
+    day_of_week: DayOfWeek
+    years: tuple[int, ...] | None
+    either_day: bool
+
+    def names_every_day(self) -> bool:
+        """Return whether no field restricts the day, so that nothing has to be looked up."""
+        every_date = len(self.day_of_month.days) == DAY_OF_MONTH.high
+        every_weekday = len(self.day_of_week.weekdays) == _WEEK
+        both = every_date or every_weekday if self.either_day else every_date and every_weekday
+        return both and len(self.months) == MONTH.high and self.years is None
+
+
 class CronFields(NamedTuple):
     """A cron expression that has been read: the values of each field, sorted."""
 
@@ -76,9 +96,7 @@ class CronFields(NamedTuple):
     # The fields as written, for descriptions.
     texts: Mapping[Field, str]
 
-    def names_every_day(self) -> bool:
-        """Return whether no field restricts the day, so that nothing has to be looked up."""
-        every_date = len(self.day_of_month.days) == DAY_OF_MONTH.high
-        every_weekday = len(self.day_of_week.weekdays) == _WEEK
-        both = every_date or every_weekday if self.either_day else every_date and every_weekday
-        return both and len(self.months) == MONTH.high and self.years is None
+    @property
+    def day_fields(self) -> DayFields:
+        """The fields that decide the days."""
+        return DayFields(self.day_of_month, self.months, self.day_of_week, self.years, self.either_day)

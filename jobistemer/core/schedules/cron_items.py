@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NoReturn
 
 from jobistemer.core.errors import InvalidSchedule
@@ -13,6 +14,7 @@ _VALUE = r"[0-9]+|[A-Za-z]+"
 _ITEM: Final = re.compile(rf"(?:\*|({_VALUE})(?:-({_VALUE}))?)(?:/([0-9]+))?")
 
 
+@lru_cache(maxsize=1_024)
 def expand(field: Field, text: str) -> tuple[int, ...]:
     """Return the values that a list of items names, sorted, each once."""
     items = text.split(",")

@@ -23,7 +23,7 @@ from typing import Final, NoReturn
 from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import cron_hints
-from jobistemer.core.schedules.cron_days import Days
+from jobistemer.core.schedules.cron_days import days_of
 from jobistemer.core.schedules.cron_expression import (
     DAY_OF_MONTH,
     DAY_OF_WEEK,
@@ -41,6 +41,10 @@ from jobistemer.core.schedules.cron_expression import (
 from jobistemer.core.schedules.cron_items import expand, read_value
 
 MAX_LENGTH: Final = 256
+DISTINCT: Final = 16_384
+"""How many expressions are kept read and compiled: a deployment looks at each several times."""
+_FIELDS: Final = 1_024
+"""How many texts of a field are kept read: ten thousand expressions are made of a few hundred."""
 
 NICKNAMES: Final = {
     "@yearly": "0 0 1 1 *",
@@ -72,7 +76,7 @@ def read_cron(expression: str) -> CronFields:
     return _read_cron(expression)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=DISTINCT)
 def _read_cron(expression: str) -> CronFields:
     if len(expression) > MAX_LENGTH:
         raise InvalidSchedule(
@@ -136,6 +140,7 @@ def _read_years(text: str) -> tuple[int, ...] | None:
     return None if text == "*" else expand(YEAR, text)
 
 
+@lru_cache(maxsize=_FIELDS)
 def _read_day_of_month(text: str) -> DayOfMonth:
     items = _day_items(text)
     nearest = {item: match[1] for item in items if (match := _NEAREST_WEEKDAY.fullmatch(item))}
@@ -149,6 +154,7 @@ def _read_day_of_month(text: str) -> DayOfMonth:
     )
 
 
+@lru_cache(maxsize=_FIELDS)
 def _read_day_of_week(text: str) -> DayOfWeek:
     items = _day_items(text)
     last = {item: match[1] for item in items if (match := _LAST_OF_WEEKDAY.fullmatch(item))}
@@ -171,7 +177,7 @@ def _day_items(text: str) -> list[str]:
 
 
 def _refuse_impossible(fields: CronFields, expression: str) -> None:
-    if Days(fields).exist():
+    if days_of(fields.day_fields).exist:
         return
     by_date, by_weekday = fields.texts[DAY_OF_MONTH], fields.texts[DAY_OF_WEEK]
     year = f" of {fields.texts[YEAR]}" if YEAR in fields.texts else ""

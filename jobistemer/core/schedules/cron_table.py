@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from jobistemer.core.schedules.cron_days import Days
+from jobistemer.core.schedules.cron_days import days_of
 from jobistemer.core.schedules.instants import DAY, MINUTE
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class WallTimes:
     __slots__ = ("_days", "_times")
 
     def __init__(self, fields: CronFields) -> None:
-        self._days = Days(fields)
+        self._days = days_of(fields.day_fields)
         self._times = _times_of_day(fields.hours, fields.minutes, fields.seconds)
 
     def at_or_after(self, wall: int) -> int | None:

@@ -18,6 +18,8 @@ _MS_PER_SECOND: Final = 1000
 
 def check_bound(field: str, seconds: int) -> None:
     """Check that a bound is a whole number of seconds from 0 to 31 days. Raises InvalidSchedule otherwise."""
+    if type(seconds) is int and 0 <= seconds <= LONGEST_DELAY:
+        return
     if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= LONGEST_DELAY:
         raise InvalidSchedule(f"{field} {show(seconds)} is not a whole number of seconds in 0–{LONGEST_DELAY}")
 
