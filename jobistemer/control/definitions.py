@@ -12,7 +12,7 @@ from jobistemer.control.job_pages import JobPages
 from jobistemer.control.unknown_job import build_unknown_job
 from jobistemer.core import ids
 from jobistemer.core.checks import LARGEST_WHOLE, check_author, check_id, check_text, check_whole, show
-from jobistemer.core.errors import InvalidInput, InvalidSchedule, UnknownVersion, UnreadableRecord
+from jobistemer.core.errors import InvalidInput, InvalidSchedule, JobistemerError, UnknownVersion, UnreadableRecord
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.new_job import DeclaredJob, encode_declared, encode_new_job
 from jobistemer.core.jobs.versions import Version
@@ -79,7 +79,8 @@ class JobDefinitions(JobPages):
         """Register many definitions, in their order.
 
         keep_newer: a definition that another version has replaced before stays replaced (OLDER), so that an old process
-        which starts again undoes nothing. Returns a registration for each. Raises what `register` raises.
+        which starts again undoes nothing. Returns a registration for each. Raises what `register` raises; the error
+        says how many are known to be registered, and the same call completes the others.
         """
         declared = [encode_declared(job) for job in jobs]
         check_text("owner", owner, LONGEST_OWNER, InvalidInput)
@@ -91,8 +92,16 @@ class JobDefinitions(JobPages):
             for shard in dict.fromkeys(databases)
         }
         results = _update_all(by_shard, Author(self._by, owner), choose_apply(force, keep_newer))
-        # Several shards take turns, job by job, but each of them hundreds in a round trip.
-        registered = [Registration(job.name, *next(results[shard])) for job, shard in zip(jobs, databases, strict=True)]
+        registered: list[Registration] = []
+        try:
+            # Several shards take turns, job by job, but each of them hundreds in a round trip.
+            for job, shard in zip(jobs, databases, strict=True):
+                registered.append(Registration(job.name, *next(results[shard])))
+        except JobistemerError as error:
+            if len(jobs) > 1:
+                said = str(error).rstrip(".")
+                error.args = (f"{said}. {_describe_progress(len(registered), len(jobs))}", *error.args[1:])
+            raise
         for job, done in zip(jobs, registered, strict=True):
             if done.word in ("CREATED", "CHANGED") and is_over(job, self._now_ms()):
                 _log.warning("job %r will never run: its schedule has no instant to come", job.name)
@@ -179,6 +188,13 @@ def _update_all(
     return {
         shard: update_jobs(shard, declared, registered[shard], author, apply) for shard, declared in by_shard.items()
     }
+
+
+def _describe_progress(done: int, wanted: int) -> str:
+    return (
+        f"{done:,} of {wanted:,} jobs are registered, of the others this is not known; do the same again: what is "
+        "registered stays as it is, and the others are registered"
+    )
 
 
 def is_over(job: Job, now_ms: int) -> bool:

@@ -45,8 +45,8 @@ local unused, next_args = math.min(#ARGV - 12, 100), read_from(ARGV, 13)
 check_types({job, versions}, {history, due, chores, expected}, nil, {audit})
 local known = redis.call('HMGET', job, 'version', 'fingerprint', 'cursor', 'pending_mark', 'passed', 'definition')
 local version = tonumber(known[1] or 0)
-if version > 0 and owner ~= '' and known[2] == fingerprint then redis.call('HSET', job, 'owner', owner) end
 if known[2] == fingerprint then
+  if version > 0 and owner ~= '' then redis.call('HSET', job, 'owner', owner) end
   -- It is there already, unless the set was lost: then who deploys the job brings it back.
   redis.call('ZADD', due, 'NX', next_due, job_id)
   return {'UNCHANGED', version}
@@ -62,11 +62,10 @@ else
   -- A job that comes back goes on counting, since occurrences of its earlier life are pinned to those versions.
   local kept = redis.call('HMGET', versions, 'last', 'passed')
   new, known[5] = tonumber(kept[1] or 0) + 1, kept[2]
-  redis.call('PERSIST', versions)
-  redis.call('PERSIST', history)
-  redis.call('PERSIST', audit)
 end
+-- The first write is one that grows: at its memory limit the server refuses the registration as a whole.
 redis.call('HSET', versions, new .. ':mark', fingerprint, new .. ':after', cursor, new .. ':at', now, 'last', new)
+if version == 0 then redis.call('PERSIST', versions); redis.call('PERSIST', history); redis.call('PERSIST', audit) end
 for _ = 1, unused do
   local old = next_args(1)
   redis.call('HDEL', versions, old, old .. ':mark', old .. ':after', old .. ':at', old .. ':until', old .. ':over')
@@ -84,6 +83,6 @@ append_audit(audit, now, by, string.lower(word), 'version ' .. new)
 if expect_by ~= '0' then redis.call('ZADD', expected, 'NX', expect_by, job_id) end
 redis.call('ZADD', due, next_due, job_id)
 -- Tickers sleep until the next instant they know; before they look again by themselves this one may have passed.
-local soon = next_due - now < 5000 or redis.call('ZRANGE', due, 0, 0)[1] == job_id
-if soon or retire == '1' or (expect_by ~= '0' and expect_by - now < 5000) then redis.call('PUBLISH', wake, 'job') end
+local soon = next_due - now < 5000 or (expect_by ~= '0' and expect_by - now < 5000)
+if soon or retire == '1' or redis.call('ZRANGE', due, 0, 0)[1] == job_id then redis.call('PUBLISH', wake, 'job') end
 return {word, new}

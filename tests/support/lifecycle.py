@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 from jobistemer.core.handlers.handler import Handler
@@ -14,6 +16,7 @@ from jobistemer.core.runs.settle import FinalState, Outcome, Settlement, settle
 from jobistemer.core.schedules import Cron
 from jobistemer.core.states import AttemptState, OccurrenceState
 from jobistemer.store.calls import jobs, occurrences, run_ends, runs, streams
+from jobistemer.store.calls.bulk_register import NewJob, register_new
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
@@ -91,6 +94,21 @@ def register(
     """Register a definition whose fingerprint is `mark`, decided up to `cursor`."""
     new = jobs.JobRegistration(definition, mark, seen, cursor, cursor + MINUTE, NOW, **more)
     return database.call(jobs.register(database.keys, new))
+
+
+def register_together(
+    database: Database,
+    *definitions: Job,
+    marks: Sequence[str] = ("f1",),
+    due: int = T0 + MINUTE,
+    owner: str = "",
+) -> Reply:
+    """Register new jobs of alice in one call, due at `due` (Unix seconds), with these fingerprints in turn."""
+    new = [
+        NewJob(each.id, encode_job(each), mark, due, jobs.choose_expect_by(each, NOW))
+        for each, mark in zip(definitions, cycle(marks), strict=False)
+    ]
+    return database.call(register_new(database.keys, new, NOW, "alice", owner))
 
 
 def postpone(database: Database, definition: Job, mark: str, at_ms: int, seen: int = 1, **more: Any) -> Reply:

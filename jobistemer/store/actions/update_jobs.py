@@ -37,7 +37,7 @@ Registered = StoredJob | Unreadable | None
 
 def read_registered(database: Database, declared: Sequence[DeclaredJob]) -> list[Registered]:
     """Read the registered jobs of the same names that have a due mark, as every job has; None for the others."""
-    return [found for part in _split(declared) for found in _read_due(database, part)]
+    return [found for part in _split(declared, BATCH) for found in _read_due(database, part)]
 
 
 def is_registered(stored: Registered, declared: DeclaredJob, owner: str) -> bool:
@@ -62,7 +62,7 @@ def update_jobs(
         yield from (update_job(database, each.job, author, apply=apply) for each in definitions)
         return
     update = partial(_update_part, database, database.read_clock(), author, apply)
-    parts, known = _split(definitions), _split(registered)
+    parts, known = _split(definitions, BATCH), _split(registered, BATCH)
     if len(parts) <= THREADS:
         yield from chain.from_iterable(map(update, parts, known))
         return
@@ -70,7 +70,7 @@ def update_jobs(
         yield from chain.from_iterable(pool.map(update, parts, known))
 
 
-def _split(values: Sequence[T], size: int = BATCH) -> list[Sequence[T]]:
+def _split(values: Sequence[T], size: int) -> list[Sequence[T]]:
     return [values[start : start + size] for start in range(0, len(values), size)]
 
 

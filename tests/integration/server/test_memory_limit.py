@@ -29,6 +29,7 @@ from tests.support.lifecycle import (
     job,
     message,
     register,
+    register_together,
     task,
 )
 from tests.support.servers import running, single
@@ -79,6 +80,24 @@ def test_of_many_calls_each_is_refused_whole(database):
     with nothing_written(database):
         replies = database.call_all([runs.enqueue_run(database.keys, message(run)) for run in ("run_1", "run_2")])
     assert [type(reply) for reply in replies] == [ServerRefused, ServerRefused]
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_a_new_job_is_refused_whole_alone_and_among_others(database, is_back):
+    if is_back:
+        register(database, job())
+        database.call(jobs.remove(database.keys, jobs.find_job(database, "report"), NOW))
+    fill_up(database)
+    with nothing_written(database):
+        assert refused(lambda: register(database, job()))
+        assert refused(lambda: register_together(database, job(), job(name="other")))
+
+
+def test_a_new_version_of_a_job_is_refused_whole(database):
+    register(database, job())
+    fill_up(database)
+    with nothing_written(database):
+        assert refused(lambda: register(database, job(max_queued=7), "f2", seen=1))
 
 
 def test_an_instant_is_not_decided_and_the_cursor_stays(database):

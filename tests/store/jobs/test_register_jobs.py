@@ -1,27 +1,17 @@
-from jobistemer.core.jobs.job import encode_job
 from jobistemer.store.calls import jobs
-from jobistemer.store.calls.bulk_register import NewJob, register_new
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.lifecycle import MINUTE, T0, claim, decision, job, register
+from tests.support.lifecycle import MINUTE, T0, claim, decision, job, register, register_together
 from tests.support.shard_state import find_leaks, nothing_written, records
 from tests.support.wakeups import collect_wakeups
 
 FIRST, SECOND, THIRD = (job(name=name) for name in ("first", "second", "third"))
 
 
-def register_together(database, *definitions, due=NOW // 1000 + MINUTE, owner="", marks=("f1",)):
-    new = [
-        NewJob(each.id, encode_job(each), marks[at % len(marks)], due, jobs.choose_expect_by(each, NOW))
-        for at, each in enumerate(definitions)
-    ]
-    return database.call(register_new(database.keys, new, NOW, "alice", owner))
-
-
 def test_each_is_what_a_registration_of_its_own_writes(database):
     expected = job(name="expected", expect_within_s=600, alert="note")
     for each in (FIRST, expected):
-        register(database, each, cursor=NOW // 1000, by="alice", owner="shop:app")
+        register(database, each, cursor=T0, by="alice", owner="shop:app")
     alone = (
         records(database),
         [database.ask("LRANGE", database.keys.audit(each.id), 0, -1) for each in (FIRST, expected)],
@@ -82,21 +72,21 @@ def test_a_key_of_another_type_that_only_one_job_has_leaves_that_job(database):
 def test_tickers_are_woken_once_for_jobs_of_which_one_is_due_first(database, open_database):
     with collect_wakeups(open_database()) as wakes:
         register_together(database, FIRST, SECOND)
-        register_together(database, THIRD, due=NOW // 1000 + 2 * MINUTE)
+        register_together(database, THIRD, due=T0 + 2 * MINUTE)
     assert wakes == ["job"]
 
 
 def test_tickers_are_woken_for_a_job_that_is_due_soon_although_another_is_due_earlier(database, open_database):
     with collect_wakeups(open_database()) as wakes:
         register(database, FIRST, cursor=T0 - 2 * MINUTE)
-        register_together(database, SECOND, due=NOW // 1000 + 4)
+        register_together(database, SECOND, due=T0 + 4)
     assert wakes == ["job", "job"]
 
 
 def test_tickers_are_woken_for_a_job_that_has_to_complete_soon(database, open_database):
     register(database, FIRST, cursor=T0 - 2 * MINUTE)
     with collect_wakeups(open_database()) as wakes:
-        register_together(database, job(name="second", expect_within_s=4, alert="note"), due=NOW // 1000 + MINUTE)
+        register_together(database, job(name="second", expect_within_s=4, alert="note"), due=T0 + MINUTE)
     assert wakes == ["job"]
 
 
