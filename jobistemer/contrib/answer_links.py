@@ -22,7 +22,7 @@ from jobistemer.core.errors import Misconfigured, ServerRefused
 from jobistemer.core.handlers.step_journal import build_identity
 from jobistemer.core.safe_text import hide_secrets
 from jobistemer.runtime.offload import twin
-from jobistemer.store.calls.shared_secrets import read_shared_secret
+from jobistemer.store.shared_secrets import read_shared_secret
 from jobistemer.web.security.signing import AnswerLink, Signer, build_forms_signer, derive_key, encode_link
 from jobistemer.web.shared.settings import check_token
 
