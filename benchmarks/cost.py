@@ -17,7 +17,6 @@ from typing import Any
 
 import redis
 from due import build_job
-from registering import register_all
 from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
@@ -108,9 +107,10 @@ def measure_worker(meter: Meter, app: Jobistemer, number: int) -> None:
 
 
 def measure_claim(meter: Meter, app: Jobistemer, number: int) -> None:
-    database, at = app.namespace.shards[0], int(time.time())
+    database = app.namespace.shards[0]
     definitions = [build_job(each) for each in range(number)]
-    meter.measure("register a job", number, lambda: register_all(database, definitions, at))
+    meter.measure("register a job", number, lambda: app.control.register_all(definitions))
+    at = app.control.find(definitions[0].name).cursor
 
     def prepare() -> list[Any]:
         planned = [(each, plan(each, at, (at + 1) * 1000, 2)[0]) for each in definitions]

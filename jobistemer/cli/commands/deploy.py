@@ -93,9 +93,9 @@ def deploy_command(
     if pending and not dry_run and not yes and not as_json and sys.stdin.isatty():
         click.confirm("Apply this?", abort=True)
     applied = [] if dry_run else _apply(loaded.control, plan, declared, remove=remove)
-    answer = {"plan": plan.jobs, "applied": [each._asdict() for each in applied]}
     # The plan has counted the unchanged ones.
     if as_json or (verbose and applied) or any(each.word != "UNCHANGED" for each in applied):
+        answer = {"plan": plan.jobs, "applied": [each._asdict() for each in applied]} if as_json else {}
         session.print_answer(answer, lambda: _render_applied(applied, None if verbose else MOST_SHOWN))
     if pending and dry_run:
         raise click.exceptions.Exit(EXIT_PENDING)
