@@ -128,10 +128,11 @@ def mount_dashboard(
         raise Misconfigured(f"authorize is {show(authorize)}, allowed is a function that returns the name of the user")
     if endpoint in flask_app.view_functions:
         raise Misconfigured(f"endpoint {show(endpoint)} is taken: give this dashboard another one, endpoint=…")
-    prefix, inner = f"/{path.strip('/')}".rstrip("/"), dashboard(jobs, hosts=hosts, read_only=read_only)
-    _check_static(flask_app, prefix)
+    names = hosts if isinstance(hosts, str) else tuple(hosts)
+    prefix, inner = f"/{path.strip('/')}".rstrip("/"), dashboard(jobs, hosts=names, read_only=read_only)
+    _check_static(flask_app, prefix, names)
 
-    def show_dashboard(rest: str = "") -> Any:  # noqa: ARG001 - the path is read as it was sent
+    def show_dashboard(**_parts: str) -> Any:
         if not needs_login(request.path.removeprefix(prefix)):
             return _call_dashboard(inner, prefix, user="")
         user = authorize()
@@ -140,12 +141,18 @@ def mount_dashboard(
         return _call_dashboard(inner, prefix, user) if isinstance(user, str) else user
 
     for rule in (f"{prefix}/", f"{prefix}/<path:rest>"):
-        flask_app.add_url_rule(rule, endpoint, show_dashboard, methods=["GET", "POST"])
+        # With host_matching a rule without a host fits no request. The dashboard itself checks the host.
+        host = "<jobistemer_host>" if flask_app.url_map.host_matching else None
+        flask_app.add_url_rule(rule, endpoint, show_dashboard, methods=["GET", "POST"], host=host)
 
 
-def _check_static(flask_app: Flask, prefix: str) -> None:
+def _check_static(flask_app: Flask, prefix: str, hosts: Iterable[str]) -> None:
     """Refuse a path whose style sheet the rule of Flask for its own static files would answer, with 404."""
     taken = flask_app.static_url_path if flask_app.has_static_folder else None
+    if flask_app.url_map.host_matching and taken is not None:
+        # The static files are on a host of their own, which is another one than those of the dashboard as a rule.
+        theirs = {(rule.host or "").partition(":")[0].lower() for rule in flask_app.url_map.iter_rules("static")}
+        taken = taken if theirs & {"localhost", *(name.lower().rstrip(".") for name in hosts)} else None
     # Of rules that fit, that with the longer fixed part counts, then that which was added first.
     if taken in {prefix, f"{prefix}/static"}:
         raise Misconfigured(

@@ -219,6 +219,25 @@ def test_a_dashboard_has_its_style_sheet_where_the_static_files_of_flask_are_els
     assert flask.test_client().get(sheet, base_url="http://shop.example").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/jobs"])
+@pytest.mark.parametrize("base_url", ["http://shop.example", "http://localhost:5000"])
+def test_a_dashboard_is_found_where_flask_matches_hosts_and_has_its_static_files_on_one(jobs, path, base_url):
+    flask = make_flask(host_matching=True, static_host="files.example")
+    mount_dashboard(flask, path, jobs, authorize=lambda: "ann", hosts=["shop.example"])
+    client = flask.test_client()
+    page = client.get(f"{path.rstrip('/')}/", base_url=base_url)
+    assert page.status_code == 200
+    (sheet,) = re.findall(r'href="([^"]*\.css[^"]*)"', page.text)
+    assert client.get(sheet, base_url=base_url).status_code == 200
+    assert client.get(f"{path.rstrip('/')}/", base_url="http://evil.example").status_code == 400
+
+
+def test_a_dashboard_on_the_host_of_the_static_files_is_refused_where_they_would_hide_it(jobs):
+    flask = make_flask(host_matching=True, static_host="shop.example")
+    with pytest.raises(Misconfigured, match=r"static_folder=None.* or give the dashboard another path"):
+        mount_dashboard(flask, "/", jobs, authorize=lambda: "ann", hosts=["Shop.example"])
+
+
 def test_commands_look_where_the_application_does_whatever_the_environment_says(jobs, monkeypatch):
     for variable in ("JOBISTEMER_APP", "JOBISTEMER_NAMESPACE"):
         monkeypatch.setenv(variable, "elsewhere")
