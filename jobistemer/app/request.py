@@ -155,7 +155,7 @@ def check_request(request: Any) -> None:
         and isinstance(request.task, str)
         and isinstance(request.options, Options)
         and isinstance(request.timing, Timing)
-        and isinstance(request.single, Single | None)
+        and (request.single is None or isinstance(request.single, Single))
         and isinstance(request.run_id, str)
     ):
         raise InvalidInput(f"a call is {show(request)}, allowed is what task.request(…) or app.request(…) gives")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import redis
@@ -30,11 +32,9 @@ def direct_execute(client: redis.Redis) -> Callable[..., Any] | None:
             packed = pack(command) if pack is not None else None
         except TypeError as error:
             raise redis.DataError(str(error)) from error
-
-        def exchange(connection: Any) -> Any:
-            return connection.exchange(packed or b"".join(connection.pack_command(*command)))
-
-        return _with_connection(pool, exchange)
+        if packed is None:
+            return _with_connection(pool, lambda one: one.exchange(b"".join(one.pack_command(*command))))
+        return _with_connection(pool, methodcaller("exchange", packed))
 
     return execute
 
@@ -77,7 +77,7 @@ def _with_connection(pool: WaitingPool, exchange: Callable[[Any], Any]) -> Any:
     if connection is None:
         connection, give_back = pool.get_connection(), pool.release
     try:
-        return connection.retry.call_with_retry(lambda: exchange(connection), lambda _: connection.disconnect())
+        return connection.retry.call_with_retry(partial(exchange, connection), lambda _: connection.disconnect())
     except redis.RedisError:
         raise
     except BaseException:
