@@ -11,13 +11,13 @@ from jobistemer.app.producer import Producer
 from jobistemer.app.request import Debounce, Request, Throttle, TypedRequest, Unique, build_request
 from jobistemer.app.waiting import wait_for_end
 from jobistemer.app.worker_resources import bind_call, check_dependencies_given
-from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.core.durations import Seconds
 from jobistemer.core.errors import RunFailed, UnknownRun
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.states import TERMINAL_RUNS, RunState
+from jobistemer.core.text import BY_HAND
 from jobistemer.runtime.offload import offload, twin
 from jobistemer.store.async_database import AsyncDatabase
 from jobistemer.store.database import Database
@@ -109,6 +109,8 @@ class RunHandle(Generic[R]):
         Returns False when the run had ended before. Raises UnknownRun, or Conflict when the run changed its state at
         each try.
         """
+        from jobistemer.control.cancel import cancel_run  # noqa: PLC0415 - few ask for it; see docs/decisions/0003
+
         return cancel_run(self._namespace, self.id, reason) != "ended"
 
     cancel_async = twin(cancel)
@@ -119,7 +121,7 @@ class RunHandle(Generic[R]):
         Returns the handle of the new run; the records of the two name each other. Raises UnknownRun, Conflict when the
         run has not ended or was retried before, InvalidInput when it succeeded, DuplicateRun or QueueClosed.
         """
-        from jobistemer.control.retry import retry_run  # noqa: PLC0415 - few ask for it; see docs/decisions/0003
+        from jobistemer.control.retry import retry_run  # noqa: PLC0415 - as `cancel_run`
 
         return RunHandle(self._namespace, retry_run(self._namespace, self.id), None, self._decode, existing=False)
 
@@ -153,7 +155,7 @@ class RunHandle(Generic[R]):
         if self._found_database is None and self._shard is not None:
             self._found_database = self._namespace.for_id(self._shard)
         if self._found_database is None:
-            from jobistemer.store.reads.jobs import locate_record  # noqa: PLC0415 - as `retry_run`
+            from jobistemer.store.reads.jobs import locate_record  # noqa: PLC0415 - as `cancel_run`
 
             located = locate_record(self._namespace.shards, self.id)
             self._found_database = located[0] if located else None

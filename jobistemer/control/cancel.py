@@ -8,11 +8,10 @@ from jobistemer.control.changes import ChangeList
 from jobistemer.core.checks import check_id, show
 from jobistemer.core.errors import Conflict, InvalidInput, NotFound, UnknownRun
 from jobistemer.core.safe_text import make_storable
+from jobistemer.core.text import BY_HAND
 from jobistemer.store.actions import cancel
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-
-BY_HAND = "by hand"
 
 
 def cancel_run(namespace: Namespace, run_id: str, reason: str = BY_HAND, by: str | None = None) -> str:

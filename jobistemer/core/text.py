@@ -19,6 +19,8 @@ TONES: Final[Mapping[str, str]] = {
 }
 """The tone of each state; a terminal and a browser choose a colour for it. The word always stands beside the colour."""
 
+BY_HAND: Final = "by hand"
+"""The reason of a cancellation for which none is given."""
 CANCEL_MESSAGES: Final[Mapping[str, str]] = {
     "canceled": "{} is canceled",
     "requested": "{} is being canceled: its worker is asked within a second",

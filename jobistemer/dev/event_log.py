@@ -14,6 +14,8 @@ from jobistemer.dev.snapshot import Snapshot
 from jobistemer.store.reads.queues import find_served_queues
 
 STATUS_EVERY_MS = 3_000
+HIGHLIGHT_PREFIX = ">>>"
+"""The beginning of an event that must not be missed."""
 
 
 class EventLog:

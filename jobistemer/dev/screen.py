@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.text import Text
 
 from jobistemer.core.text import first_line, format_duration
+from jobistemer.dev.event_log import HIGHLIGHT_PREFIX
 from jobistemer.dev.snapshot import Snapshot
 from jobistemer.terminal import tables
 
 FIXED_LINES = 26
 MAX_NAME = 40
 """Lines of the tables that do not grow; occurrences and events share the rest of the terminal."""
-HIGHLIGHT_PREFIX = ">>>"
-"""Beginning of an event that must not be missed."""
 
 _LOGGED_LEVEL: Final = re.compile(r"\[[^\]]+\] (?:\d\d:\d\d:\d\d (\w+)|  )")
 _LEVEL_STYLES: Final = {"error": "red", "warning": "yellow", "critical": "red", None: "red"}
+
+
+@contextmanager
+def open_screen() -> Iterator[Callable[[Snapshot, str, Collection[str]], None]]:
+    """Open the screen of the terminal. Gives what shows a snapshot, under a heading, with the latest events."""
+    console = Console(highlight=False, markup=False)
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        yield lambda snapshot, heading, events: live.update(
+            render_screen(snapshot, heading, list(events), console.height), refresh=True
+        )
 
 
 def render_screen(snapshot: Snapshot, heading: str, events: Sequence[str], height: int) -> RenderableType:

@@ -10,16 +10,13 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import click
-from rich.console import Console
-from rich.live import Live
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.safe_text import escape_text
-from jobistemer.dev.event_log import EventLog
+from jobistemer.dev.event_log import HIGHLIGHT_PREFIX, EventLog
 from jobistemer.dev.kill_worker import WorkerKiller
 from jobistemer.dev.processes import ProcessGroup, find_free_port
-from jobistemer.dev.screen import HIGHLIGHT_PREFIX, render_screen
 from jobistemer.dev.snapshot import RunRate, Snapshot, read_snapshot
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.server.connection import redact_url
@@ -112,11 +109,10 @@ class DevSession:
         if self._prints_lines:
             yield self._print_status
             return
-        console = Console(highlight=False, markup=False)
-        with Live(console=console, screen=True, auto_refresh=False) as live:
-            yield lambda snapshot, rate: live.update(
-                render_screen(snapshot, self._heading(snapshot, rate), list(self._events), console.height), refresh=True
-            )
+        from jobistemer.dev.screen import open_screen  # noqa: PLC0415 - without a terminal it would be 2.3 MB for nothing
+
+        with open_screen() as show:
+            yield lambda snapshot, rate: show(snapshot, self._heading(snapshot, rate), self._events)
 
     def _heading(self, snapshot: Snapshot, rate: float) -> str:
         dashboard = f"{self._dashboard_url} · " if self._dashboard_url else ""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-from typing import Final
 
 import click
 
@@ -13,15 +11,8 @@ from jobistemer.cli.process_options import logging_options
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.core.errors import Misconfigured
 from jobistemer.runtime.process import ProcessOptions, prepare_process
+from jobistemer.web.installed import DEFAULT_PORT, is_installed
 from jobistemer.web.shared.settings import build_settings
-
-REQUIRED_MODULES: Final = ("starlette", "uvicorn", "jinja2", "itsdangerous")
-DEFAULT_PORT: Final = 8787
-
-
-def is_installed() -> bool:
-    """Tell whether the extra `dashboard` is installed."""
-    return all(importlib.util.find_spec(each) is not None for each in REQUIRED_MODULES)
 
 
 @click.command("dashboard")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from jobistemer.app.loading import load_app
-from jobistemer.cli.commands.dashboard import DEFAULT_PORT, is_installed
 from jobistemer.cli.session import check_namespace, checked_by, one_line_errors
 from jobistemer.cli.worker_options import slot_options
 from jobistemer.core.errors import Misconfigured
 from jobistemer.dev.session import DevSession, SessionOptions
 from jobistemer.store.server.urls import check_url
+from jobistemer.web.installed import DEFAULT_PORT, is_installed
 
 
 @click.command("dev")

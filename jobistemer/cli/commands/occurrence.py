@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from jobistemer.cli.author_option import by_option
 from jobistemer.cli.commands.job.backfill import replay_command
 from jobistemer.cli.session import Session, with_session
-from jobistemer.control.cancel import BY_HAND, cancel_occurrence
+from jobistemer.control.cancel import cancel_occurrence
 from jobistemer.core.runs.report import Report, TaskReport
-from jobistemer.core.text import CANCEL_MESSAGES, first_line, format_duration
+from jobistemer.core.text import BY_HAND, CANCEL_MESSAGES, first_line, format_duration
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.reads.reports import find_report
 from jobistemer.terminal import tables

@@ -15,14 +15,14 @@ from jobistemer.cli.commands.watch import watch_command
 from jobistemer.cli.hints import find_run_hints
 from jobistemer.cli.list_answers import ListAnswer
 from jobistemer.cli.session import Session, page_options, with_session
-from jobistemer.control.cancel import BY_HAND, cancel_run
+from jobistemer.control.cancel import cancel_run
 from jobistemer.control.retry import retry_run
 from jobistemer.control.run_list import MAX_READ, OLDER_WORDS, OPEN_STATES, STATES, RunChoice, list_runs
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.reads.summaries import RunSummary
 from jobistemer.core.runs.message import Message
 from jobistemer.core.runs.records import AttemptRecord, RunRecord
-from jobistemer.core.text import CANCEL_MESSAGES, first_line, format_duration
+from jobistemer.core.text import BY_HAND, CANCEL_MESSAGES, first_line, format_duration
 from jobistemer.core.unreadable import to_text
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.reads import jobs, records
