@@ -60,7 +60,7 @@ _READS_OF_NOTHING: Final = frozenset(
 _READS_OF_ALL: Final = frozenset(("exists", "type", "pttl"))
 _END_SCRIPTS: Final = (
     "commit_run commit_task count_member count_outcome end_schedule end_occurrence expire_group halt_group "
-    "seal_group enqueue_on_dead expire_attempts expire_steps wake_parent undo_run"
+    "seal_group enqueue_on_dead expire_steps wake_parent undo_run"
 )
 _CANCEL_SCRIPTS: Final = f"{_END_SCRIPTS} admit_waiting_run release_limits request_cancel cancel_queued halt_occurrence"
 _QUARANTINE_SCRIPTS: Final = "quarantine_member quarantine_key"

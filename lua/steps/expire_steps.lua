@@ -1,6 +1,6 @@
 --[[
-expire_steps: let the records of the steps of up to 100 runs expire with their runs, and those of their attempts. Executed
-with the commit that ends the runs, as one atomic step.
+expire_steps: let the records of the steps of up to 100 runs, of their attempts and the logs of these expire with the
+runs. Executed with the commit that ends the runs, as one atomic step, for runs with steps or with several attempts.
 
 USES read_from
 KEYS

@@ -54,10 +54,8 @@ def extension_calls(
     calls = []
     if message.group_strategy:
         calls.append(groups.expire_group(keys, message.run, ended.ended_at, retention_ms))
-    if message.wire == WIRE_VERSION:
-        calls.append(expire_steps(keys, [(message.run, _find_expiring(ended.delivery.attempt))]))
-    elif ended.delivery.attempt:
-        calls.append(_expire_attempts(keys, message.run, ended.delivery.attempt))
+    if message.wire == WIRE_VERSION or ended.delivery.attempt:
+        calls.append(expire_steps(keys, [(message.run, find_expiring(ended.delivery.attempt))]))
     calls += _halt_groups(keys, ended, over)
     if _ends_schedule(ended) and message.task_ref is not None:
         calls.append(_end_schedule(keys, message, message.task_ref, ended))
@@ -82,16 +80,9 @@ def _task_extensions(keys: Keys, run: str, slot: TaskRef, job: Job, now: int) ->
         yield _end_occurrence(keys, run, slot, job, now)
 
 
-def _find_expiring(last: int) -> range:
+def find_expiring(last: int) -> range:
     """Return the numbers of the attempts that expire with their run."""
     return range(max(0, last - MAX_EXPIRING + 1), last + 1)
-
-
-def _expire_attempts(keys: Keys, run: str, last: int) -> ScriptCall:
-    """Build the call after which the records of a run's attempts are kept no longer than the run."""
-    attempts = [ids.attempt_id(run, number) for number in _find_expiring(last)]
-    touched = [key for each in attempts for key in (keys.attempt(each), keys.log(each))]
-    return script("expire_attempts")((keys.run(run), *touched), (len(attempts),))
 
 
 def _halt_groups(keys: Keys, ended: EndedAttempt, over: FinalState) -> list[ScriptCall]:

@@ -61,7 +61,7 @@ def test_a_zombie_seals_nothing_and_its_successor_does(database, parent):
     with nothing_written(database):
         assert hand_over(database, parent) == Reply("STALE", [], (Reply("BEFORE", []),))
     again = next(each for each in fetch(database, "bob") if each.message.run == "run_1")
-    assert hand_over(database, again).extensions == (Reply("EXPIRING", []), Reply("SEALED", [1]))
+    assert hand_over(database, again).extensions == (Reply("EXPIRING", [1]), Reply("SEALED", [1]))
 
 
 def test_a_reducer_belongs_to_the_occurrence_of_its_parent(database):

@@ -138,7 +138,7 @@ def test_the_transaction_of_a_zombie_is_refused_whole(database):
     with nothing_written(database):
         assert commit(database, zombie, collected) == Reply("STALE", [])
     ended = commit(database, fetch_one(database, "bob"), collected, worker="bob")
-    assert ended == Reply("DONE", [], (Reply("EXPIRING", []),))
+    assert ended == Reply("DONE", [], (Reply("EXPIRING", [1]),))
     assert own(database) == {"app:count": "1"}
 
 
