@@ -44,6 +44,7 @@ _ALIASES: Final = {
     "runs": ("run",),
     "unpack(runs": ("run",),
     "unpack(records": ("run",),
+    "all_keys(": ("job", "versions", "history", "audit"),
     "full and full.waiting": ("waiting",),
     "redis.call('EXISTS'": ("queued", "live"),
 }

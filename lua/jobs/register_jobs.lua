@@ -23,20 +23,23 @@ KEEPS I1 I2 I9
 ]]
 local due, expected, wake, cursor, now, by, owner = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local count, next_keys, next_args = math.min((#KEYS - 3) / 4, 100), read_from(KEYS, 4), read_from(ARGV, 5)
+local all_keys = read_from(KEYS, 4)
 
 -- Keys of their own are absent where anything is written, so these two are all whose type may be wrong.
 redis.call('ZCARD', due)
 redis.call('ZCARD', expected)
 local left, next_dues, is_created, soon = {}, {}, {}, false
+-- One look at all of them replaces one at each: nearly always none is there.
+local any = count > 0 and redis.call('EXISTS', all_keys()) > 0
 for i = 1, count do
   local job, versions, history, audit = next_keys(4)
   local job_id, definition, fingerprint, next_due, expect_by = next_args(5)
-  if redis.call('EXISTS', job, versions, history, audit) > 0 then
+  if is_created[job_id] or any and redis.call('EXISTS', job, versions, history, audit) > 0 then
     left[#left + 1] = i
   else
-    redis.call('HSET', versions, '1:mark', fingerprint, '1:after', cursor, '1:at', now, 'last', 1)
-    redis.call('HSET', job, 'version', 1, 'fingerprint', fingerprint, 'definition', definition, 'cursor', cursor,
-      owner ~= '' and 'owner' or 'version', owner ~= '' and owner or 1)
+    redis.call('HSET', versions, '1:mark', fingerprint, '1:after', cursor, '1:at', now, 'last', '1')
+    redis.call('HSET', job, 'version', '1', 'fingerprint', fingerprint, 'definition', definition, 'cursor', cursor,
+      owner ~= '' and 'owner' or 'version', owner ~= '' and owner or '1')
     append_audit(audit, now, by, 'created', 'version 1')
     if expect_by ~= '0' then redis.call('ZADD', expected, 'NX', expect_by, job_id) end
     next_dues[#next_dues + 1], next_dues[#next_dues + 2], is_created[job_id] = next_due, job_id, true
