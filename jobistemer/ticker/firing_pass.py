@@ -89,6 +89,23 @@ class FiringPass:
             if due_job.job_id not in self._outdated:
                 upcoming.put(due_job, horizon_ms)
 
+    def run_ahead(self, upcoming: UpcomingJobs, horizon_ms: int) -> None:
+        """Claim the plain instants of this ticker's share that are due in a moment; `run` comes before.
+
+        What is not plain, or is reached only when the instant has come, is put back: it is claimed when it is due.
+        """
+        self._known = {}
+        rest = iter(upcoming.pop_ahead(self._began_ms))
+        left: list[DueJob] = []
+        while part := list(islice(rest, BATCH)):
+            is_ahead = part[0].due_ms > self._database.clock.now_ms()
+            left += self._claim_together(part) if is_ahead else part
+        for due_job in (*left, *self._known.values()):
+            # A job that is busy now may have ended by then.
+            due_job.plain = True
+            if due_job.job_id not in self._outdated:
+                upcoming.put(due_job, horizon_ms)
+
     def _claim(self, due_jobs: Iterable[DueJob]) -> None:
         """Claim the due instants of jobs, hundreds in a round trip: plain ones together, the others one by one."""
         rest = iter(due_jobs)
@@ -192,7 +209,7 @@ class FiringPass:
     def _record(self, due_job: DueJob, decision: Decision, word: str, state: str) -> None:
         job_id, job = due_job.job_id, due_job.job
         if word == "CLAIMED":
-            late_ms = self._database.clock.now_ms() - decision.instant * 1000
+            late_ms = max(0, self._database.clock.now_ms() - decision.instant * 1000)
             self.claimed += 1
             self.grown[job_id] = job
             self.replaced |= job.overlap is Overlap.REPLACE

@@ -24,6 +24,7 @@ from jobistemer.store.continuity import Beat, Continuity
 from jobistemer.store.database import Database
 from jobistemer.store.reads.job_names import read_names
 from jobistemer.store.wakeup import WakeListener
+from jobistemer.ticker.ahead import WorkersCheck
 from jobistemer.ticker.alerts import raise_due_alerts
 from jobistemer.ticker.chores import Chores
 from jobistemer.ticker.deadlines import halt_overdue
@@ -71,6 +72,7 @@ class ShardTicker:
         self._liveness = liveness or Liveness()
         self._metrics = metrics
         self.upcoming = UpcomingJobs()
+        self._workers = WorkersCheck(database)
         self._chores = Chores(database)
         self._sweeper = Sweeper(database)
         self._trimmer = Trimmer(database)
@@ -134,7 +136,8 @@ class ShardTicker:
         found = Beat(agenda.identity, agenda.found_ms)
         if (found != last or self._continuity.doubt) and self._continuity.observe(last, found):
             # Jobs of before may be gone, or may have other versions: all of them are read anew.
-            self.upcoming = UpcomingJobs(self.upcoming.share, self.upcoming.patience_ms)
+            last_jobs = self.upcoming
+            self.upcoming = UpcomingJobs(last_jobs.share, last_jobs.patience_ms, claims_ahead=last_jobs.claims_ahead)
             self._next_poll = 0.0 if not full else self._next_poll
         if agenda.unreadable:
             put_aside_and_log(database, agenda.unreadable)
@@ -158,6 +161,8 @@ class ShardTicker:
         """Fire, promote and halt what is due, start queued occurrences. Returns how many occurrences were decided."""
         firing = FiringPass(self._database, self._settings.catch_up, self._metrics)
         firing.run(self.upcoming, self._horizon_ms)
+        if self.upcoming.claims_ahead:
+            firing.run_ahead(self.upcoming, self._horizon_ms)
         self._fired += firing.claimed
         self._late_ms_max = max(self._late_ms_max, firing.late_ms)
         minute = self._database.clock.now_ms() // 60_000
@@ -211,6 +216,7 @@ class ShardTicker:
             if is_first:
                 heartbeats.announce_ticker(self._database)
             self._chores.refresh()
+            self.upcoming.claims_ahead = bool(self.upcoming.jobs) and self._workers.all_wait()
             _run_apart("sweep", self._sweeper.sweep_if_due)
             _run_apart("trim", self._trimmer.trim_if_due)
         else:

@@ -19,11 +19,10 @@ from jobistemer.store.calls.bulk_claim import OccurrenceClaim, prepare_claim
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
+from jobistemer.ticker.ahead import lead_ms
+from jobistemer.ticker.share import Share
 
 DEFAULT_GRACE_S = 60.0
-SPREAD = 0x9E3779B1
-"""An odd number whose multiples spread over all numbers of 32 bits."""
-MAX_NUMBER = 0xFFFFFFFF
 PATIENCE_MS = 5
 """How long a ticker leaves the due jobs of the others to them before it looks whether they are decided."""
 PREPARED_PER_PASS = 100
@@ -120,34 +119,17 @@ class DueJob:
         self.is_prepared, self.prepared = False, None
 
 
-class Share:
-    """The jobs that a ticker fires first.
-
-    Each job belongs to the live ticker that has the highest number for it. So a ticker that leaves or starts moves its
-    own share only: what belongs to others stays theirs, whichever list of tickers each of them has at that moment.
-    """
-
-    def __init__(self, ticker: str = "", tickers: list[str] | None = None) -> None:
-        self._own = crc32(ticker.encode())
-        self.tickers = tickers or [ticker]
-        self._others = [crc32(other.encode()) for other in self.tickers if other != ticker]
-        self.is_alone = not self._others
-
-    def owns(self, number: int) -> bool:
-        """Return whether the job of this number belongs to this ticker."""
-        own = (number ^ self._own) * SPREAD & MAX_NUMBER
-        return all((number ^ other) * SPREAD & MAX_NUMBER < own for other in self._others)
-
-
 class UpcomingJobs:
     """The jobs that are due within the horizon, by their due marks (ms), and the share of them that is fired first.
 
-    patience_ms: how long the jobs of other tickers' shares are left to them.
+    patience_ms: how long the jobs of other tickers' shares are left to them. claims_ahead: whether instants are
+    claimed a little before they are due.
     """
 
-    def __init__(self, share: Share | None = None, patience_ms: int = 0) -> None:
+    def __init__(self, share: Share | None = None, patience_ms: int = 0, *, claims_ahead: bool = False) -> None:
         self.share = share or Share()
         self.patience_ms = patience_ms
+        self.claims_ahead = claims_ahead
         self.jobs: dict[str, DueJob] = {}
         # Ids of jobs that were due in the last pass, and that it has not come to.
         self.untried: set[str] = set()
@@ -155,6 +137,9 @@ class UpcomingJobs:
         # is recognised by the time when it comes up, and passed over.
         self._heap: list[tuple[int, str]] = []
         self._unprepared: deque[DueJob] = deque()
+        # How many jobs of this ticker's share are due at each instant that was not tried ahead of its time; one is
+        # counted again when its definition is read anew.
+        self._untried: dict[int, int] = {}
 
     def find_unknown(self, marks: dict[str, int], now_ms: int) -> list[str]:
         """Return the jobs among `marks` (job id -> due mark) whose definition or due mark is not known here.
@@ -198,7 +183,7 @@ class UpcomingJobs:
     def divide(self, ticker: str, tickers: list[str]) -> None:
         """Divide the known jobs anew, when a ticker has come or gone."""
         self.share = Share(ticker, tickers)
-        self._heap, self._unprepared = [], deque()
+        self._heap, self._unprepared, self._untried = [], deque(), {}
         for due_job in self.jobs.values():
             self._assign(due_job)
 
@@ -209,6 +194,7 @@ class UpcomingJobs:
         if due_job.is_mine:
             due_job.look_ms = due_job.due_ms
             self._unprepared.append(due_job)
+            self._untried[due_job.due_ms] = self._untried.get(due_job.due_ms, 0) + 1
         else:
             due_job.look_ms = due_job.due_ms + self.patience_ms
         heapq.heappush(self._heap, (due_job.look_ms, due_job.job_id))
@@ -224,8 +210,36 @@ class UpcomingJobs:
             due_job = self.jobs.get(job_id)
             if due_job is not None and due_job.look_ms == look_ms:
                 due.append(self.jobs.pop(job_id))
+        self._untried = {due_ms: count for due_ms, count in self._untried.items() if due_ms > now_ms}
         due.reverse()
         return due
+
+    def pop_ahead(self, now_ms: int) -> list[DueJob]:
+        """Take out the jobs of this ticker's share whose claims begin at `now_ms`, though they are due a little later.
+
+        They are those of one instant, and only those whose claims are plain. Like the jobs of `pop_due` they are
+        unknown until they are put back.
+        """
+        next_ms = self.next_ms()
+        if next_ms is None or next_ms > now_ms or self._heap[0][0] <= now_ms:
+            return []
+        due_ms = self._heap[0][0]
+        # Tried once: what is left of this instant has no lead, and comes up when it is due.
+        self._untried.pop(due_ms, None)
+        ready: list[DueJob] = []
+        others: list[tuple[int, str]] = []
+        while self._heap and self._heap[0][0] == due_ms:
+            entry = heapq.heappop(self._heap)
+            due_job = self.jobs.get(entry[1])
+            if due_job is None or due_job.look_ms != due_ms:
+                continue
+            if due_job.is_mine and due_job.plain and (due_job.prepared is not None or not due_job.is_prepared):
+                ready.append(self.jobs.pop(entry[1]))
+            else:
+                others.append(entry)
+        for entry in others:
+            heapq.heappush(self._heap, entry)
+        return ready
 
     def prepare_claims(self, keys: Keys, most: int = PREPARED_PER_PASS) -> None:
         """Build the claims of up to `most` jobs for whose next due mark none has been built."""
@@ -240,8 +254,12 @@ class UpcomingJobs:
         return bool(self._unprepared)
 
     def next_ms(self) -> int | None:
-        """Return the ms at which there is something to look at next, or None."""
-        return self._heap[0][0] if self._heap else None
+        """Return the ms at which there is something to look at or to claim ahead next, or None."""
+        if not self._heap:
+            return None
+        first_ms = self._heap[0][0]
+        jobs = self._untried.get(first_ms) if self.claims_ahead else None
+        return first_ms - lead_ms(jobs, len(self.share.tickers)) if jobs else first_ms
 
 
 def _repair_mark(database: Database, stored: StoredJob, mark: int) -> int:

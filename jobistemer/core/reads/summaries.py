@@ -79,7 +79,8 @@ class WorkerSummary(msgspec.Struct, frozen=True):
     command: the last command to the worker, which it may not have received yet. leaked counts threads and coroutines of
     attempts that were stopped and have not ended. running: attempts in its slots, by `<queue> <task>`.
     near_timeout: for tasks that used 80 % of their time-out or more within a day, the longest attempt and its time-out
-    in ms. memory_mib, cpu_percent: of its process without children, None where they are not known.
+    in ms. memory_mib, cpu_percent: of its process without children, None where they are not known. waits_until_due:
+    whether it keeps a run that was claimed before its instant until then; workers of earlier releases do not.
     """
 
     id: str
@@ -101,6 +102,7 @@ class WorkerSummary(msgspec.Struct, frozen=True):
     near_timeout: dict[str, tuple[int, int]] = {}
     memory_mib: float | None = None
     cpu_percent: float | None = None
+    waits_until_due: bool = False
 
     @property
     def average_rate(self) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -14,6 +15,7 @@ from jobistemer.runtime.repeat import retry_until_done, start_thread
 from jobistemer.store.calls import groups, streams, unknown_tasks
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.fetch.early import EarlyAttempts, is_early
 from jobistemer.worker.fetch.fetcher import Fetcher
 from jobistemer.worker.fetch.read_ahead import read_steps_ahead
 from jobistemer.worker.fetch.returner import Returner
@@ -44,6 +46,7 @@ class Dispatcher:
             for each in shards
         }
         self._returners = {each: Returner(each, parts, slots) for each in shards}
+        self._early = {each: EarlyAttempts(each.clock, parts.prefetch, slots.put) for each in shards}
         self._empty_fetchers: set[Fetcher] = set()
         self._last_take_marker = object()
         self.threads: list[threading.Thread] = []
@@ -64,7 +67,8 @@ class Dispatcher:
         """Hand back the attempts that have not been started; they will not be. What the server refuses is kept."""
         # Taken out of the slots before anything is sent: from here on no slot can begin one that another worker may
         # get.
-        waiting = self._slots.take_unstarted()
+        waiting = [attempt for early in self._early.values() for attempt in early.take_unstarted()]
+        waiting += self._slots.take_unstarted()
         for database, returner in self._returners.items():
             returner.add(attempt for attempt in waiting if attempt.database is database)
             returner.return_added()
@@ -96,7 +100,8 @@ class Dispatcher:
 
     def _step(self, fetcher: Fetcher, *, burst: bool) -> float | None:
         """Fetch once, and put each list of attempts into slots as soon as it may start."""
-        returner = self._returners[self._fetchers[fetcher]]
+        database = self._fetchers[fetcher]
+        returner = self._returners[database]
         if returner.unstarted or not self._prefetch.has_idle_slot or self._slots.waiting_suspects:
             fetcher.pause_s = returner.step()
         # After the look for what waits in vain: a quiet worker goes on giving that back.
@@ -112,11 +117,19 @@ class Dispatcher:
                 self._cancel_halted(members)
             if durable := [attempt for attempt in attempts if attempt.delivery.message.wire == WIRE_VERSION]:
                 read_steps_ahead(durable)
+            now_ms = database.clock.at_ms(time.monotonic())
+            latest_ms = max([attempt.delivery.message.enqueued_at for attempt in attempts])
             # Each list as it comes: the first runs begin while those behind them still ask for their permits.
-            self._slots.put(attempts)
+            self._slots.put(self._keep_early(database, attempts, now_ms) if latest_ms > now_ms else attempts)
         if burst:
             self._end_when_empty(fetcher, was_idle=was_idle and self._last_take_marker is marker)
         return None
+
+    def _keep_early(self, database: Database, attempts: list[Attempt], now_ms: int) -> list[Attempt]:
+        """Keep the attempts that are not due yet until they are; return the others."""
+        early = [attempt for attempt in attempts if is_early(attempt, now_ms)]
+        self._early[database].add(early)
+        return [attempt for attempt in attempts if not is_early(attempt, now_ms)]
 
     def _end_when_empty(self, fetcher: Fetcher, *, was_idle: bool) -> None:
         """Ask for the worker's end when all streams were found empty.

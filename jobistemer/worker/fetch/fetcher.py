@@ -25,6 +25,7 @@ from jobistemer.worker.attempts.buried import log_buried
 from jobistemer.worker.attempts.in_flight import Prefetch
 from jobistemer.worker.attempts.run_logger import log_extra
 from jobistemer.worker.fetch.admission import Admission
+from jobistemer.worker.fetch.early import MAX_EARLY_MS, is_early
 
 FULL_PAUSE_S = 0.05
 """How long a full worker waits for a run to end before it looks for room again."""
@@ -247,6 +248,9 @@ class Fetcher:
         if free:
             self._prefetch.add([attempt.key for attempt in free])
             yield free
+        if to_admit:
+            # What it asks for, such as a permit of a rate, counts from the moment at which the run begins.
+            self._wait_until_due(to_admit)
         if to_admit and (admitted := self._admission.admit(to_admit, self._queue_order.on_hold)):
             self._prefetch.add([attempt.key for attempt in admitted])
             yield admitted
@@ -254,6 +258,12 @@ class Fetcher:
             # The fields are looked up for an odd entry only: all others have been read.
             fields = dict(entries).get(entry) if delivery is None else None
             self._return_unknown(stream, entry, delivery, fields)
+
+    def _wait_until_due(self, attempts: list[Attempt]) -> None:
+        clock = self._database.clock
+        early = [each.delivery.message.enqueued_at for each in attempts if is_early(each, clock.now_ms())]
+        while early and (left_s := clock.seconds_until(max(early))) > 0 and not self._shutdown.requested.is_set():
+            self._shutdown.requested.wait(min(left_s, MAX_EARLY_MS / 1000))
 
     def _return_unknown(
         self, stream: bytes, entry: bytes, delivery: Delivery | None, fields: Mapping[bytes, bytes] | None

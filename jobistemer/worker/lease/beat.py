@@ -168,5 +168,5 @@ class Beater:
         settings = self._settings
         fixed = {"queues": settings.queues, "concurrency": settings.concurrency, "lease_s": settings.lease_s}
         quiet = self._shutdown.quiet.is_set() or self._shutdown.requested.is_set()
-        told = {"quiet": quiet, "near_timeout": self._attempts.long_attempts.list()}
+        told = {"waits_until_due": True, "quiet": quiet, "near_timeout": self._attempts.long_attempts.list()}
         return msgspec.json.encode({**self._status, **fixed, **told, **_USAGE.read(), **self._counts()})

@@ -1,0 +1,85 @@
+"""Attempts that were fetched before they are due: kept here until the instant, and then put into slots.
+
+Tickers claim the instants of many jobs a little before they are due (`ticker/ahead.py`). The message of such a run
+carries the instant as the time of its enqueueing, which therefore lies ahead of server time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.store.clock import Clock
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.in_flight import Prefetch
+
+MAX_EARLY_MS = 1_000
+"""What is further ahead was not claimed early: a clock has stepped, and the run begins at once."""
+IDLE_S = 90.0
+"""How long the thread stays that puts attempts into slots when there are none: longer than from minute to minute."""
+
+log = logging.getLogger("jobistemer.worker")
+
+
+def is_early(attempt: Attempt, now_ms: int) -> bool:
+    """Return whether an attempt may not begin yet at `now_ms`, server time.
+
+    Only the runs of occurrences are claimed ahead. Those that an application enqueues begin at once, though its clock
+    may be a little ahead.
+    """
+    message = attempt.delivery.message
+    return now_ms < message.enqueued_at <= now_ms + MAX_EARLY_MS and message.task_ref is not None
+
+
+class EarlyAttempts:
+    """The attempts of one shard that are not due yet. The clock continues server time, and is never ahead of it."""
+
+    def __init__(self, clock: Clock, prefetch: Prefetch, put: Callable[[Iterable[Attempt]], None]) -> None:
+        self._clock = clock
+        self._prefetch = prefetch
+        self._put = put
+        self._changed = threading.Condition()
+        self._waiting: dict[int, list[Attempt]] = {}
+        self._has_thread = False
+
+    def add(self, attempts: Iterable[Attempt]) -> None:
+        """Keep attempts, each until its instant."""
+        with self._changed:
+            for attempt in attempts:
+                self._waiting.setdefault(attempt.delivery.message.enqueued_at, []).append(attempt)
+                self._prefetch.count_early(1)
+            self._changed.notify()
+            starts_thread, self._has_thread = not self._has_thread, True
+        if starts_thread:
+            try:
+                start_thread(self._release, "early")
+            except RuntimeError as error:
+                # The system has no more threads at this moment. They are held already, so nobody else would put them.
+                log.error("this worker fetches nothing until what it has fetched is due: %s", error)
+                self._release(idle_s=0)
+
+    def take_unstarted(self) -> list[Attempt]:
+        """Remove the attempts that are not due yet, and return them."""
+        with self._changed:
+            return [attempt for due_ms in list(self._waiting) for attempt in self._take(due_ms)]
+
+    def _take(self, due_ms: int) -> list[Attempt]:
+        attempts = self._waiting.pop(due_ms)
+        self._prefetch.count_early(-len(attempts))
+        return attempts
+
+    def _release(self, idle_s: float = IDLE_S) -> None:
+        with self._changed:
+            while self._waiting or self._changed.wait(idle_s):
+                if not self._waiting:
+                    continue
+                due_ms = min(self._waiting)
+                left_s = min(self._clock.seconds_until(due_ms), MAX_EARLY_MS / 1000)
+                if left_s > 0:
+                    self._changed.wait(left_s)
+                else:
+                    # With the lock, so that nobody who takes what has not started misses what is on its way.
+                    self._put(self._take(due_ms))
+            self._has_thread = False
