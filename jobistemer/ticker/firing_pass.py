@@ -126,7 +126,9 @@ class FiringPass:
 
     def _claim_together(self, due_jobs: list[DueJob]) -> list[DueJob]:
         """Claim the plain instants in bundles. Returns the jobs that have to be claimed singly."""
-        keys, now_ms = self._database.keys, self._database.clock.now_ms()
+        keys = self._database.keys
+        # What is claimed ahead is on record as if it were claimed on the dot: nothing of it happens before.
+        now_ms = max(self._database.clock.now_ms(), due_jobs[0].due_ms)
         ready: list[tuple[DueJob, OccurrenceClaim]] = []
         rest: list[DueJob] = []
         for due_job in due_jobs:

@@ -22,6 +22,7 @@ from jobistemer.store.calls.jobs import find_job
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.server.connection import connect
+from jobistemer.ticker.shard_ticker import ShardTicker
 from tests.support.audit import find_faults
 from tests.support.clocks import FrozenClock
 from tests.support.durable_rules import LEASE_S, DurableRules
@@ -38,6 +39,7 @@ AWAY: set[str] = set()
 ASKED: Counter[str] = Counter()
 """How often each server was asked for something."""
 SLOWLY = TickerSettings(catch_up=7)
+MINUTE_MS = 60_000
 
 some_names = st.sampled_from(NAMES)
 which = st.integers(0, 1)
@@ -74,13 +76,18 @@ class Promise(DurableRules, OperatorRules):
         self.earlier = []
         self.app = deploy_app(self.url, self.clock, self.ledger, chosen, self.outcomes)
         self.names = count()
-        self.tickers = [build_ticker(self.opened(), SLOWLY, f"ticker{n}") for n in (0, 1)]
+        self.tickers = [self.started(f"ticker{n}") for n in (0, 1)]
         self.workers = [self.hired(), self.hired()]
         self.zombies: list[StepWorker] = []
         self.deaths = self.checked = 0
 
     def opened(self) -> Database:
         return Database(connect(self.url), Keys("test", 0), self.clock, self.url)
+
+    def started(self, name: str) -> ShardTicker:
+        ticker = build_ticker(self.opened(), SLOWLY, name)
+        ticker.upcoming.claims_ahead = True
+        return ticker
 
     def hired(self) -> StepWorker:
         worker = StepWorker(self.opened(), self.app, f"worker{next(self.names)}")
@@ -106,6 +113,12 @@ class Promise(DurableRules, OperatorRules):
     @rule(seconds=st.sampled_from([1, 29, 95]))
     def the_clock_steps_back(self, seconds):
         self.clock.advance(-seconds)
+        self.ledger.has_stepped_back = True
+
+    @rule()
+    def a_minute_is_about_to_begin(self):
+        # So that the tickers claim it ahead.
+        self.clock.advance((MINUTE_MS - 2 - self.clock.now_ms() % MINUTE_MS) % MINUTE_MS / 1000)
 
     @rule()
     def the_server_goes_away(self):
@@ -154,7 +167,7 @@ class Promise(DurableRules, OperatorRules):
         cut = break_next(dying._database, "call_all", KeyboardInterrupt, after=after)
         with cut, suppress(KeyboardInterrupt, NotConnected):
             dying.tick()
-        self.tickers[which] = build_ticker(self.opened(), SLOWLY, f"ticker{next(self.names)}")
+        self.tickers[which] = self.started(f"ticker{next(self.names)}")
 
     # Workers
 

@@ -222,6 +222,7 @@ class DurableRules(RuleBasedStateMachine):
                 leaving.is_shutting_down.set()
             leaving.execute()
             leaving.commit()
+            leaving.give_early_back()
             self.workers[which] = hired
         self.steps.on_step = lambda: None
 
@@ -270,6 +271,7 @@ class DurableRules(RuleBasedStateMachine):
             hired, leaving = self.hired(), self.workers[which]
             leaving.fetch()
             hand_back.interrupt(self.database, [each.delivery for each in leaving.waiting], leaving.name)
+            leaving.give_early_back()
             self.workers[which] = hired
             if zombie == "goes on later":
                 self.zombies.append(leaving)

@@ -35,6 +35,7 @@ class InvariantChecker:
         self._rows: dict[str, dict[str, OccurrenceRecord]] = {name: {} for name in NAMES}
         self._jobs: dict[tuple[str, int], Job] = {}
         self.executions: Counter[str] = Counter()
+        self.has_stepped_back = False
         self.steps = StepChecker(database)
 
     def occurrences(self, name: str) -> list[OccurrenceRecord]:
@@ -81,7 +82,9 @@ class InvariantChecker:
         self._never_changes(each.id, each, each.state in TERMINAL_OCCURRENCES)
         runs = self.runs_of(each)
         for run in runs:
-            self._check_run(run)
+            first = self._check_run(run)
+            is_in_time = not first or first >= each.due * 1000
+            assert is_in_time or each.origin or self.has_stepped_back, f"{run.id} has begun early: I2"
         if each.state in TERMINAL_OCCURRENCES and all(run.id in self._ended for run in runs):
             self._settled.add(each.id)
 
@@ -96,13 +99,15 @@ class InvariantChecker:
             expected = set(version.job.schedule.unix_between(version.after, until))
             assert expected <= due, f"{name}: holes at {sorted(expected - due)}: I1"
 
-    def _check_run(self, run: RunRecord) -> None:
+    def _check_run(self, run: RunRecord) -> int | None:
+        """Check one run; return when its first attempt has begun, 0 or None for never."""
         self._never_changes(run.id, run, run.state in TERMINAL_RUNS)
         attempts = records.find_attempts(self._database, run)
         for attempt in attempts:
             self._never_changes(attempt.id, attempt, attempt.state in TERMINAL_ATTEMPTS)
         numbers = [attempt.number for attempt in attempts]
         assert numbers == list(range(len(numbers))), f"{run.id} has attempts {numbers}: I6"
+        return attempts[0].started_at if attempts else None
 
     def _never_changes(self, identity: str, record: Any, ended: bool) -> None:
         if identity in self._ended:

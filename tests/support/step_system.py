@@ -14,6 +14,7 @@ from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRec
 from jobistemer.core.settings import TickerSettings, WorkerSettings
 from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.shutdown import Shutdown
+from jobistemer.store.actions import hand_back
 from jobistemer.store.calls import groups, streams
 from jobistemer.store.clock import Clock
 from jobistemer.store.continuity import Continuity
@@ -32,6 +33,7 @@ from jobistemer.worker.execute.context_tools import ContextResources, ContextToo
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.execute import run
 from jobistemer.worker.execute.step_recorder import Recorder
+from jobistemer.worker.fetch.early import is_early
 from jobistemer.worker.fetch.fetcher import Fetcher, QueueOrder
 from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.lease.beat import Beater
@@ -73,6 +75,7 @@ class StepWorker:
         self.is_shutting_down = resources.is_shutting_down
         self.shutdown = Shutdown()
         self.waiting: list[Attempt] = []
+        self.early: list[Attempt] = []
         definitions = DefinitionCache()
         self.attempt_metrics = AttemptMetrics()
         effects, effects_of_lost = (
@@ -107,16 +110,33 @@ class StepWorker:
 
     def fetch(self) -> list[Attempt]:
         """Take what is there from all known places; it waits in this worker, unstarted."""
+        self.release_early()
         while self.fetch_once():
             pass
         return list(self.waiting)
+
+    def release_early(self) -> None:
+        """What was claimed ahead and is due now waits for a slot, as in a worker that has a thread for it."""
+        fetched, self.early = self.early, []
+        self.keep_early(fetched)
+
+    def give_early_back(self) -> None:
+        """What a worker does that ends: another one may have it."""
+        hand_back.hand_back(self.database, [each.delivery for each in self.early], self.name)
+        self.prefetch.remove([each.key for each in self.early])
+        self.early.clear()
+
+    def keep_early(self, attempts: list[Attempt]) -> None:
+        now_ms = self.database.clock.now_ms()
+        for attempt in attempts:
+            (self.early if is_early(attempt, now_ms) else self.waiting).append(attempt)
 
     def fetch_once(self) -> int:
         """One step of the fetching thread; how many entries it has taken."""
         for attempts in self.fetcher.step(block=False):
             # As a worker's dispatcher does: what belongs to a group that has failed meanwhile is not begun.
             self.attempts.cancel(groups.find_halted(self.database, [each.delivery.message for each in attempts]))
-            self.waiting.extend(attempts)
+            self.keep_early(attempts)
         return self.fetcher.taken
 
     def execute(self) -> None:

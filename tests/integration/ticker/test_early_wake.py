@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from jobistemer.store.calls import heartbeats
 from jobistemer.store.clock import ServerClock
 from jobistemer.ticker import shard_ticker
+from jobistemer.ticker.ahead import MIN_LEAD_MS
 from tests.support.clocks import NOW
 from tests.support.lifecycle import job, register
 from tests.support.step_system import build_ticker, read_occurrences
@@ -45,7 +47,13 @@ def timeline(database, monkeypatch):
     return Timeline(database, monkeypatch)
 
 
-def test_an_instant_is_fired_on_the_dot_though_the_wait_for_wake_ups_ends_late(database, timeline):
+@pytest.fixture
+def earlier_worker(database):
+    """A worker of an earlier release, which begins what it fetches at once: so nothing is claimed ahead."""
+    database.call(heartbeats.beat_worker(database.keys, "earlier", NOW, 30_000, 0, b"{}"))
+
+
+def test_an_instant_is_fired_on_the_dot_though_the_wait_for_wake_ups_ends_late(database, earlier_worker, timeline):
     definition = job(overlap="allow")
     register(database, definition)
     one = build_ticker(database)
@@ -58,7 +66,7 @@ def test_an_instant_is_fired_on_the_dot_though_the_wait_for_wake_ups_ends_late(d
     assert min(timeline.waits) >= 0 and len(timeline.waits) < 100
 
 
-def test_a_server_clock_that_has_stepped_back_meanwhile_fires_nothing_early(database, timeline):
+def test_a_server_clock_that_has_stepped_back_meanwhile_fires_nothing_early(database, earlier_worker, timeline):
     definition = job(overlap="allow")
     register(database, definition)
     one = build_ticker(database)
@@ -72,3 +80,16 @@ def test_a_server_clock_that_has_stepped_back_meanwhile_fires_nothing_early(data
     # By the time that the server had told right before, and not a millisecond before the instant by its present clock.
     assert fired.late_ms == 0
     assert timeline.reads[-1] == pytest.approx(MINUTE + 0.4, abs=0.003)
+
+
+def test_an_instant_is_claimed_ahead_in_the_last_milliseconds_before_it(database, timeline):
+    definition = job(overlap="allow")
+    register(database, definition)
+    one = build_ticker(database)
+    while not one._fired:
+        one._run_pass(timeline)
+    (fired,) = read_occurrences(database, definition)
+    assert (fired.due * 1000 - NOW, fired.late_ms) == (MINUTE * 1000, 0)
+    # The server was asked for its time right before, and the ticker slept until the claims begin.
+    assert timeline.reads[-1] + timeline.sleeps[-1] == pytest.approx(MINUTE - MIN_LEAD_MS / 1000, abs=1e-6)
+    assert len(timeline.waits) < 100

@@ -1,0 +1,96 @@
+"""How long before an instant its claims begin, and which jobs are claimed then."""
+
+import pytest
+
+from jobistemer.store.calls.jobs import StoredJob
+from jobistemer.store.keys import Keys
+from jobistemer.ticker.ahead import MAX_LEAD_MS, MIN_LEAD_MS, lead_ms
+from jobistemer.ticker.share import Share
+from jobistemer.ticker.upcoming import DueJob, UpcomingJobs
+from tests.support.lifecycle import T0, decision, job
+
+KEYS = Keys("test", 0)
+HORIZON = (T0 + 600) * 1000
+DUE_MS = (T0 + 60) * 1000
+TICKERS = ["host.1.a", "host.2.b"]
+
+
+@pytest.fixture
+def upcoming():
+    return UpcomingJobs(claims_ahead=True)
+
+
+def add(upcoming, name, due=T0 + 60, **changes):
+    due_job = DueJob(name, StoredJob(job(**changes), 1, "f", T0, "", 0), due * 1000)
+    upcoming.put(due_job, HORIZON)
+    return due_job
+
+
+def names(due_jobs):
+    return [due_job.job_id for due_job in due_jobs]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "tickers", "lead"),
+    [(1, 1, MIN_LEAD_MS), (1000, 1, MIN_LEAD_MS + 50), (500, 2, MIN_LEAD_MS + 50), (10**6, 3, MAX_LEAD_MS)],
+)
+def test_the_more_jobs_are_due_the_earlier_their_claims_begin(jobs, tickers, lead):
+    assert lead_ms(jobs, tickers) == lead
+
+
+def test_jobs_are_taken_out_a_little_before_they_are_due_and_only_once(upcoming):
+    for name in "ab":
+        add(upcoming, name)
+    add(upcoming, "later", T0 + 61)
+    upcoming.prepare_claims(KEYS)
+    begin_ms = DUE_MS - MIN_LEAD_MS
+    assert upcoming.next_ms() == begin_ms
+    assert upcoming.pop_ahead(begin_ms - 1) == []
+    assert names(upcoming.pop_ahead(begin_ms)) == ["a", "b"]
+    assert upcoming.pop_ahead(begin_ms) == []
+    assert upcoming.next_ms() == DUE_MS + 1000 - MIN_LEAD_MS
+
+
+def test_what_is_not_plain_waits_for_its_instant(upcoming):
+    add(upcoming, "plain")
+    add(upcoming, "timed", occurrence_timeout_s=60)
+    add(upcoming, "busy").plain = False
+    upcoming.prepare_claims(KEYS)
+    begin_ms = DUE_MS - MIN_LEAD_MS
+    assert names(upcoming.pop_ahead(begin_ms)) == ["plain"]
+    assert (upcoming.pop_ahead(begin_ms), upcoming.next_ms()) == ([], DUE_MS)
+    assert sorted(names(upcoming.pop_due(DUE_MS))) == ["busy", "timed"]
+
+
+def test_the_jobs_of_other_tickers_are_left_to_them():
+    upcoming = UpcomingJobs(Share(TICKERS[0], TICKERS), patience_ms=5, claims_ahead=True)
+    for number in range(20):
+        add(upcoming, f"job-{number}")
+    upcoming.prepare_claims(KEYS)
+    mine = {name for name, each in upcoming.jobs.items() if each.is_mine}
+    assert 0 < len(mine) < 20
+    assert set(names(upcoming.pop_ahead(DUE_MS - MIN_LEAD_MS))) == mine
+    assert upcoming.next_ms() == DUE_MS + 5
+
+
+def test_without_claims_ahead_an_instant_comes_up_when_it_is_due(upcoming):
+    upcoming.claims_ahead = False
+    add(upcoming, "a")
+    upcoming.prepare_claims(KEYS)
+    assert upcoming.next_ms() == DUE_MS
+    assert upcoming.pop_ahead(DUE_MS - 1) == []
+
+
+def test_an_instant_that_has_come_is_not_claimed_ahead(upcoming):
+    add(upcoming, "a")
+    assert upcoming.pop_ahead(DUE_MS) == []
+    assert names(upcoming.pop_due(DUE_MS)) == ["a"]
+
+
+def test_a_job_that_was_claimed_ahead_comes_up_again_for_its_next_instant(upcoming):
+    (due_job,) = [add(upcoming, "a")]
+    upcoming.prepare_claims(KEYS)
+    assert upcoming.pop_ahead(DUE_MS - MIN_LEAD_MS) == [due_job]
+    due_job.advance(decision(T0 + 60))
+    upcoming.put(due_job, HORIZON)
+    assert upcoming.next_ms() == DUE_MS + 60_000 - MIN_LEAD_MS

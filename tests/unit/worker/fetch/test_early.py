@@ -1,0 +1,108 @@
+"""Attempts that were fetched before they are due begin at their instant, and not before."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from jobistemer.worker.attempts.in_flight import Prefetch
+from jobistemer.worker.fetch import early as early_module
+from jobistemer.worker.fetch.early import MAX_EARLY_MS, EarlyAttempts, is_early
+from tests.support.clocks import NOW, FrozenClock
+
+
+def attempt(name, due_ms, of_occurrence=True):
+    message = SimpleNamespace(enqueued_at=due_ms, task_ref="ref" if of_occurrence else None)
+    return SimpleNamespace(name=name, delivery=SimpleNamespace(message=message))
+
+
+class Slots:
+    """What has been put into slots, and when."""
+
+    def __init__(self, clock, expected):
+        self.clock, self.expected, self.put_at, self.all_put = clock, expected, {}, threading.Event()
+
+    def put(self, attempts):
+        self.put_at.update((each.name, self.clock.now_ms()) for each in attempts)
+        if len(self.put_at) == self.expected:
+            self.all_put.set()
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "of_occurrence", "early"),
+    [
+        (1, True, True),
+        (MAX_EARLY_MS, True, True),
+        (0, True, False),
+        (-5, True, False),
+        (MAX_EARLY_MS + 1, True, False),
+        (1, False, False),
+    ],
+)
+def test_early_is_what_a_ticker_has_claimed_ahead(ahead_ms, of_occurrence, early):
+    assert is_early(attempt("a", NOW + ahead_ms, of_occurrence), NOW) is early
+
+
+def test_each_attempt_begins_at_its_instant():
+    class PassingClock(FrozenClock):
+        """Time passes in steps of 10 ms, whenever somebody asks how long it takes."""
+
+        def seconds_until(self, instant_ms):
+            self.advance(0.010)
+            return min(super().seconds_until(instant_ms), 0.001)
+
+    clock = PassingClock()
+    slots, prefetch = Slots(clock, 3), Prefetch(8)
+    early = EarlyAttempts(clock, prefetch, slots.put)
+    early.add([attempt("later", NOW + 200), attempt("sooner", NOW + 100), attempt("sooner too", NOW + 100)])
+    assert slots.all_put.wait(60)
+    assert slots.put_at["sooner"] == slots.put_at["sooner too"] >= NOW + 100
+    assert slots.put_at["later"] >= NOW + 200
+    assert early.take_unstarted() == []
+
+
+def test_what_is_not_due_is_given_back_and_never_begins():
+    clock = FrozenClock()
+    slots, prefetch = Slots(clock, 1), Prefetch(2)
+    early = EarlyAttempts(clock, prefetch, slots.put)
+    given = [attempt(name, NOW + 500) for name in "abc"]
+    early.add(given)
+    assert early.take_unstarted() == given
+    clock.advance(1)
+    early.add([attempt("next", NOW + 900)])
+    assert slots.all_put.wait(60)
+    assert list(slots.put_at) == ["next"]
+
+
+def test_without_a_thread_the_fetching_one_waits_itself(monkeypatch, caplog):
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    class QuickClock(FrozenClock):
+        def seconds_until(self, instant_ms):
+            self.advance(0.1)
+            return 0.0
+
+    monkeypatch.setattr(early_module, "start_thread", refuse)
+    clock = QuickClock()
+    slots = Slots(clock, 2)
+    early = EarlyAttempts(clock, Prefetch(8), slots.put)
+    early.add([attempt("a", NOW + 100), attempt("b", NOW + 100)])
+    assert set(slots.put_at) == {"a", "b"}
+    assert "can't start new thread" in caplog.text
+
+
+def test_what_is_not_due_takes_no_room_from_what_is():
+    prefetch = Prefetch(4)
+    prefetch.add([(b"s", b"%d" % number) for number in range(3)])
+    assert prefetch.capacity() == 1
+    prefetch.count_early(3)
+    assert (prefetch.capacity(), prefetch.has_idle_slot) == (1, True)
+    prefetch.add([(b"s", b"ready")])
+    assert prefetch.capacity() == 1
+    # And it is no more than can begin soon, either.
+    prefetch.add([(b"s", b"early")])
+    prefetch.count_early(1)
+    assert prefetch.capacity() == 0
+    prefetch.count_early(-4)
+    assert (prefetch.capacity(), prefetch.has_idle_slot) == (-1, False)
