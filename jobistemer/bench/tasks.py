@@ -50,7 +50,8 @@ def declare_ticks(app: Jobistemer, count: int) -> list[str]:
 def read_lateness(namespace: Namespace, names: Iterable[str], instants: range) -> list[int]:
     """Return for each instant (s) of each job how many ms later its run was on its stream, by the server's time.
 
-    This is the lateness that a worker would see. Instants whose run is not on its stream are left out.
+    This is the lateness that a worker would see: 0 for what lay there before its instant. Instants whose run is not on
+    its stream are left out.
     """
     late: list[int] = []
     for name in names:
@@ -58,7 +59,7 @@ def read_lateness(namespace: Namespace, names: Iterable[str], instants: range) -
         task = ids.task_id(job, name)
         runs = [ids.run_id(ids.occurrence_id(job, at), task) for at in instants]
         times_ms = find_entry_times(namespace.for_job(job), runs)
-        late += [ms - at * 1000 for at, ms in zip(instants, times_ms, strict=True) if ms is not None]
+        late += [max(0, ms - at * 1000) for at, ms in zip(instants, times_ms, strict=True) if ms is not None]
     return late
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 from jobistemer.runtime.repeat import start_thread
@@ -16,7 +17,7 @@ from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import Prefetch
 
 MAX_EARLY_MS = 1_000
-"""What is further ahead was not claimed early: a clock has stepped, and the run begins at once."""
+"""What is further ahead was not claimed early: the clock has stepped back, and the run begins at once."""
 IDLE_S = 90.0
 """How long the thread stays that puts attempts into slots when there are none: longer than from minute to minute."""
 
@@ -34,21 +35,37 @@ def is_early(attempt: Attempt, now_ms: int) -> bool:
 
 
 class EarlyAttempts:
-    """The attempts of one shard that are not due yet. The clock continues server time, and is never ahead of it."""
+    """The attempts of one shard that are not due yet.
 
-    def __init__(self, clock: Clock, prefetch: Prefetch, put: Callable[[Iterable[Attempt]], None]) -> None:
+    The clock continues server time, and is never ahead of it. When it steps back meanwhile, an attempt is kept for
+    `most_s` seconds and no longer: it would be late by the time that people count.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        prefetch: Prefetch,
+        put: Callable[[Iterable[Attempt]], None],
+        most_s: float = MAX_EARLY_MS / 1000,
+    ) -> None:
         self._clock = clock
         self._prefetch = prefetch
         self._put = put
+        self._most_s = most_s
         self._changed = threading.Condition()
+        # By the instant (ms), and until when (monotonic) the attempts of each are kept at the most.
         self._waiting: dict[int, list[Attempt]] = {}
+        self._kept_until: dict[int, float] = {}
         self._has_thread = False
 
     def add(self, attempts: Iterable[Attempt]) -> None:
         """Keep attempts, each until its instant."""
         with self._changed:
+            kept_until = time.monotonic() + self._most_s
             for attempt in attempts:
-                self._waiting.setdefault(attempt.delivery.message.enqueued_at, []).append(attempt)
+                due_ms = attempt.delivery.message.enqueued_at
+                self._waiting.setdefault(due_ms, []).append(attempt)
+                self._kept_until.setdefault(due_ms, kept_until)
                 self._prefetch.count_early(1)
             self._changed.notify()
             starts_thread, self._has_thread = not self._has_thread, True
@@ -67,6 +84,7 @@ class EarlyAttempts:
 
     def _take(self, due_ms: int) -> list[Attempt]:
         attempts = self._waiting.pop(due_ms)
+        del self._kept_until[due_ms]
         self._prefetch.count_early(-len(attempts))
         return attempts
 
@@ -76,7 +94,7 @@ class EarlyAttempts:
                 if not self._waiting:
                     continue
                 due_ms = min(self._waiting)
-                left_s = min(self._clock.seconds_until(due_ms), MAX_EARLY_MS / 1000)
+                left_s = min(self._clock.seconds_until(due_ms), self._kept_until[due_ms] - time.monotonic())
                 if left_s > 0:
                     self._changed.wait(left_s)
                 else:

@@ -262,8 +262,8 @@ class Fetcher:
     def _wait_until_due(self, attempts: list[Attempt]) -> None:
         clock = self._database.clock
         early = [each.delivery.message.enqueued_at for each in attempts if is_early(each, clock.now_ms())]
-        while early and (left_s := clock.seconds_until(max(early))) > 0 and not self._shutdown.requested.is_set():
-            self._shutdown.requested.wait(min(left_s, MAX_EARLY_MS / 1000))
+        if early:
+            self._shutdown.requested.wait(max(0.0, min(clock.seconds_until(max(early)), MAX_EARLY_MS / 1000)))
 
     def _return_unknown(
         self, stream: bytes, entry: bytes, delivery: Delivery | None, fields: Mapping[bytes, bytes] | None

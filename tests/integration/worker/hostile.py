@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 
 from jobistemer import NO_RETRIES, Context, Exponential, Fail, Jobistemer, Options, Retry
 
@@ -128,7 +129,9 @@ def prints_escapes():
 
 def closes_output():
     sys.stdout = sys.stderr = None
-    os.close(1)
+    # Another handler may have closed it before this process was started.
+    with suppress(OSError):
+        os.close(1)
 
 
 def changes_folder():

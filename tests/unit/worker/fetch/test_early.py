@@ -74,6 +74,15 @@ def test_what_is_not_due_is_given_back_and_never_begins():
     assert list(slots.put_at) == ["next"]
 
 
+def test_after_a_step_back_of_the_clock_an_attempt_is_not_kept_for_long():
+    clock = FrozenClock()
+    slots = Slots(clock, 1)
+    early = EarlyAttempts(clock, Prefetch(8), slots.put, most_s=0.01)
+    early.add([attempt("a", NOW + 200)])
+    # The clock stands still, as after a step back.
+    assert slots.all_put.wait(60)
+
+
 def test_without_a_thread_the_fetching_one_waits_itself(monkeypatch, caplog):
     def refuse(*_):
         raise RuntimeError("can't start new thread")
