@@ -1,9 +1,4 @@
-"""Claims ahead: an instant is claimed a little before it is due, so that its run can begin on the dot.
-
-A claim costs the server more than the rest of a run does, and many jobs are due at the full minute. Made before the
-instant, it is no part of what a run waits for: the entry lies on its stream, and the worker that fetches it keeps it
-until the instant by server time. Nothing else differs, and what is not claimed by the instant is claimed then.
-"""
+"""Whether instants may be claimed before they are due: all workers have to keep what they fetch until then."""
 
 from __future__ import annotations
 
@@ -15,20 +10,10 @@ from jobistemer.runtime.log_limit import log_limited
 from jobistemer.store.database import Database
 from jobistemer.store.reads.queues import list_workers
 
-MIN_LEAD_MS = 3
-"""How much earlier the claims of an instant begin at the least, and at the most."""
-MAX_LEAD_MS = 250
-MS_PER_JOB = 0.05
-"""How much earlier they begin for each job that is due at the instant, whichever ticker claims it."""
 CHECK_EVERY_S = 5.0
 """How long the answer counts whether all workers wait."""
 
 log = logging.getLogger("jobistemer.ticker")
-
-
-def lead_ms(jobs: int, tickers: int) -> int:
-    """Return how many ms before an instant a ticker begins to claim `jobs` jobs; so many tickers do the same."""
-    return min(MAX_LEAD_MS, MIN_LEAD_MS + int(jobs * tickers * MS_PER_JOB))
 
 
 class WorkersCheck:

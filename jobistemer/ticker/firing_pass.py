@@ -70,11 +70,16 @@ class FiringPass:
     def run(self, upcoming: UpcomingJobs, horizon_ms: int) -> None:
         """Have every known instant that is due by server time decided, by this ticker or by another one.
 
+        When there is none, those are claimed that are due in a moment.
+
         Every ticker may decide every instant, and the claim settles which one did: there is no leader whose death would
         stop the schedule. To spare the server most of the lost claims, each ticker begins with its share; before it
         goes on to the jobs of the others, it looks whose due marks have moved.
         """
         due = upcoming.pop_due(self._began_ms)
+        if upcoming.claims_ahead and not due:
+            self._claim_ahead(upcoming, horizon_ms)
+            return
         later: list[DueJob] = []
         if due and due[-1].due_ms < self._began_ms - LAG_MS:
             due, later = _split_lagging(due, self._began_ms - LAG_MS)
@@ -89,12 +94,11 @@ class FiringPass:
             if due_job.job_id not in self._outdated:
                 upcoming.put(due_job, horizon_ms)
 
-    def run_ahead(self, upcoming: UpcomingJobs, horizon_ms: int) -> None:
-        """Claim the plain instants of this ticker's share that are due in a moment; `run` comes before.
+    def _claim_ahead(self, upcoming: UpcomingJobs, horizon_ms: int) -> None:
+        """Claim the plain instants of this ticker's share that are due in a moment.
 
         What is not plain, or is reached only when the instant has come, is put back: it is claimed when it is due.
         """
-        self._known = {}
         rest = iter(upcoming.pop_ahead(self._began_ms))
         left: list[DueJob] = []
         while part := list(islice(rest, BATCH)):

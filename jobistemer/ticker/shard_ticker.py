@@ -161,8 +161,6 @@ class ShardTicker:
         """Fire, promote and halt what is due, start queued occurrences. Returns how many occurrences were decided."""
         firing = FiringPass(self._database, self._settings.catch_up, self._metrics)
         firing.run(self.upcoming, self._horizon_ms)
-        if self.upcoming.claims_ahead:
-            firing.run_ahead(self.upcoming, self._horizon_ms)
         self._fired += firing.claimed
         self._late_ms_max = max(self._late_ms_max, firing.late_ms)
         minute = self._database.clock.now_ms() // 60_000

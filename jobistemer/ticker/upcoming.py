@@ -1,4 +1,10 @@
-"""The near future of a ticker: the definitions of jobs that are due soon, their due marks, and claims built ahead."""
+"""The near future of a ticker: the definitions of jobs that are due soon, their due marks, and claims built ahead.
+
+An instant is claimed a little before it is due, so that its run can begin on the dot. A claim costs the server more
+than the rest of a run does, and many jobs are due at the full minute. Made before the instant, it is no part of what a
+run waits for: the entry lies on its stream, and the worker that fetches it keeps it until the instant by server time.
+Nothing else differs, and what is not claimed by the instant is claimed then.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +25,6 @@ from jobistemer.store.calls.bulk_claim import OccurrenceClaim, prepare_claim
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
-from jobistemer.ticker.ahead import lead_ms
 from jobistemer.ticker.share import Share
 
 DEFAULT_GRACE_S = 60.0
@@ -27,6 +32,12 @@ PATIENCE_MS = 5
 """How long a ticker leaves the due jobs of the others to them before it looks whether they are decided."""
 PREPARED_PER_PASS = 100
 """How many claims are built between two looks for wake-ups, so that a wake-up does not wait for long."""
+
+MIN_LEAD_MS = 3
+"""How much earlier the claims of an instant begin at the least, and at the most."""
+MAX_LEAD_MS = 250
+MS_PER_JOB = 0.05
+"""How much earlier they begin for each job that is due at the instant, whichever ticker claims it."""
 
 log = logging.getLogger("jobistemer.ticker")
 
@@ -220,12 +231,12 @@ class UpcomingJobs:
         They are those of one instant, and only those whose claims are plain. Like the jobs of `pop_due` they are
         unknown until they are put back.
         """
-        next_ms = self.next_ms()
-        if next_ms is None or next_ms > now_ms or self._heap[0][0] <= now_ms:
+        due_ms = self._heap[0][0] if self._heap else 0
+        jobs = self._untried.get(due_ms)
+        if not jobs or not due_ms - lead_ms(jobs, len(self.share.tickers)) <= now_ms < due_ms:
             return []
-        due_ms = self._heap[0][0]
         # Tried once: what is left of this instant has no lead, and comes up when it is due.
-        self._untried.pop(due_ms, None)
+        del self._untried[due_ms]
         ready: list[DueJob] = []
         others: list[tuple[int, str]] = []
         while self._heap and self._heap[0][0] == due_ms:
@@ -260,6 +271,11 @@ class UpcomingJobs:
         first_ms = self._heap[0][0]
         jobs = self._untried.get(first_ms) if self.claims_ahead else None
         return first_ms - lead_ms(jobs, len(self.share.tickers)) if jobs else first_ms
+
+
+def lead_ms(jobs: int, tickers: int) -> int:
+    """Return how many ms before an instant a ticker begins to claim `jobs` jobs; so many tickers do the same."""
+    return min(MAX_LEAD_MS, MIN_LEAD_MS + int(jobs * tickers * MS_PER_JOB))
 
 
 def _repair_mark(database: Database, stored: StoredJob, mark: int) -> int:

@@ -1,6 +1,6 @@
 """Attempts that were fetched before they are due: kept here until the instant, and then put into slots.
 
-Tickers claim the instants of many jobs a little before they are due (`ticker/ahead.py`). The message of such a run
+Tickers claim instants a little before they are due (`ticker/upcoming.py`). The message of such a run
 carries the instant as the time of its enqueueing, which therefore lies ahead of server time.
 """
 

@@ -7,7 +7,7 @@ import pytest
 from jobistemer.store.calls import heartbeats
 from jobistemer.store.clock import ServerClock
 from jobistemer.ticker import shard_ticker
-from jobistemer.ticker.ahead import MIN_LEAD_MS
+from jobistemer.ticker.upcoming import MIN_LEAD_MS
 from tests.support.clocks import NOW
 from tests.support.lifecycle import job, register
 from tests.support.step_system import build_ticker, read_occurrences

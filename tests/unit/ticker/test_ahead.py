@@ -4,9 +4,8 @@ import pytest
 
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.keys import Keys
-from jobistemer.ticker.ahead import MAX_LEAD_MS, MIN_LEAD_MS, lead_ms
 from jobistemer.ticker.share import Share
-from jobistemer.ticker.upcoming import DueJob, UpcomingJobs
+from jobistemer.ticker.upcoming import MAX_LEAD_MS, MIN_LEAD_MS, DueJob, UpcomingJobs, lead_ms
 from tests.support.lifecycle import T0, decision, job
 
 KEYS = Keys("test", 0)
