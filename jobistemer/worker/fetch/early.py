@@ -56,7 +56,7 @@ class EarlyAttempts:
         # By the instant (ms), and until when (monotonic) the attempts of each are kept at the most.
         self._waiting: dict[int, list[Attempt]] = {}
         self._kept_until: dict[int, float] = {}
-        self._has_thread = False
+        self._has_thread = self._is_over = False
 
     def add(self, attempts: Iterable[Attempt]) -> None:
         """Keep attempts, each until its instant."""
@@ -68,7 +68,7 @@ class EarlyAttempts:
                 self._kept_until.setdefault(due_ms, kept_until)
                 self._prefetch.count_early(1)
             self._changed.notify()
-            starts_thread, self._has_thread = not self._has_thread, True
+            starts_thread, self._has_thread, self._is_over = not self._has_thread, True, False
         if starts_thread:
             try:
                 start_thread(self._release, "early")
@@ -78,8 +78,10 @@ class EarlyAttempts:
                 self._release(idle_s=0)
 
     def take_unstarted(self) -> list[Attempt]:
-        """Remove the attempts that are not due yet, and return them."""
+        """Remove the attempts that are not due yet, and return them. The thread ends, until others are added."""
         with self._changed:
+            self._is_over = True
+            self._changed.notify()
             return [attempt for due_ms in list(self._waiting) for attempt in self._take(due_ms)]
 
     def _take(self, due_ms: int) -> list[Attempt]:
@@ -90,7 +92,7 @@ class EarlyAttempts:
 
     def _release(self, idle_s: float = IDLE_S) -> None:
         with self._changed:
-            while self._waiting or self._changed.wait(idle_s):
+            while self._waiting or (not self._is_over and self._changed.wait(idle_s)):
                 if not self._waiting:
                     continue
                 due_ms = min(self._waiting)

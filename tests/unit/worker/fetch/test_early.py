@@ -66,8 +66,12 @@ def test_what_is_not_due_is_given_back_and_never_begins():
     slots, prefetch = Slots(clock, 1), Prefetch(2)
     early = EarlyAttempts(clock, prefetch, slots.put)
     given = [attempt(name, NOW + 500) for name in "abc"]
+    others = set(threading.enumerate())
     early.add(given)
+    (thread,) = set(threading.enumerate()) - others
     assert early.take_unstarted() == given
+    thread.join(60)
+    assert not thread.is_alive()
     clock.advance(1)
     early.add([attempt("next", NOW + 900)])
     assert slots.all_put.wait(60)
