@@ -22,7 +22,7 @@ local function record_end(attempt, run, dead, run_id, state, ended_at, retention
     redis.call('HSET', attempt, unpack(ARGV, first, first + split - 1))
     redis.call('PEXPIRE', attempt, retention_ms)
   else
-    redis.call('HSET', run, 'unbegun', 1)
+    redis.call('HSET', run, 'unbegun', '1')
   end
   redis.call('HSET', run, unpack(ARGV, first + split))
   redis.call('PEXPIRE', run, retention_ms)

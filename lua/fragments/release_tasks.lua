@@ -25,7 +25,7 @@ local function release_tasks(tasks, next_keys, next_args, occ_id, now, streams, 
     if waits ~= '0' then
       redis.call('HSET', run, 'waits', waits, 'message', message)
     elseif delayed and start_at ~= '0' then
-      redis.call('HSET', run, 'state', 'scheduled', 'due_at', start_at, 'message', message, 'attempt', 0, 'crashes', 0)
+      redis.call('HSET', run, 'state', 'scheduled', 'due_at', start_at, 'message', message, 'attempt', '0', 'crashes', '0')
       redis.call('ZADD', delayed, start_at, place .. ':' .. run_id)
     else
       redis.call('HSET', run, 'entry', enqueue_entry(stream, streams, place, message))

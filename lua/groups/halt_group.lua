@@ -19,5 +19,5 @@ if not added then return {'UNKNOWN'} end
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
 redis.call('HDEL', group, 'halt')
 redis.call('HSETNX', group, 'error', reason)
-redis.call('HSET', group, 'halt', 1)
+redis.call('HSET', group, 'halt', '1')
 return {'HALTED', tonumber(added)}

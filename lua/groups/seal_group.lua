@@ -39,7 +39,7 @@ redis.call('PEXPIRE', group, hold_ms)
 redis.call('HSET', reducer, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now)
 if occurrence ~= '' then redis.call('HSET', reducer, 'occurrence', occurrence) end
 if done < total then
-  redis.call('HSET', reducer, 'waits', 1, 'message', message)
+  redis.call('HSET', reducer, 'waits', '1', 'message', message)
   return {'SEALED', total}
 end
 redis.call('HSET', reducer, 'entry', enqueue_entry(stream, streams, place, message))

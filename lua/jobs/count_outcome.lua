@@ -35,9 +35,9 @@ if not counts[ended[1]] then return {'OPEN'} end
 if ended[2] or redis.call('EXISTS', job) == 0 then return {'BEFORE'} end
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
 redis.call('HDEL', occurrence, 'unjudged')
-redis.call('HSET', occurrence, 'judged', 1)
+redis.call('HSET', occurrence, 'judged', '1')
 if ended[1] == 'completed' then
-  redis.call('HSET', job, 'failures', 0)
+  redis.call('HSET', job, 'failures', '0')
   local recovered = redis.call('HEXISTS', job, 'overdue_at') == 1
   if within_ms > 0 then redis.call('ZADD', expected, recovered and 0 or now + within_ms, job_id) end
   if within_ms > 0 and recovered then redis.call('PUBLISH', wake, 'run') end
@@ -47,6 +47,6 @@ local failures = redis.call('HINCRBY', job, 'failures', 1)
 local pause = redis.call('HMGET', job, 'paused', 'paused_until')
 local paused = pause[1] and (pause[2] == '0' or tonumber(pause[2]) > now)
 if patience == 0 or failures < patience or paused then return {'COUNTED', failures} end
-redis.call('HSET', job, 'paused', reason, 'paused_until', 0, 'paused_at', now)
+redis.call('HSET', job, 'paused', reason, 'paused_until', '0', 'paused_at', now)
 append_audit(audit, now, 'pause_on_failure', 'paused', reason)
 return {'PAUSED', failures}

@@ -27,6 +27,6 @@ redis.call('LLEN', audit)
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
 if redis.call('HDEL', run, 'ends_schedule') == 0 then return {'BEFORE'} end
 if redis.call('EXISTS', job) == 0 then return {'UNKNOWN'} end
-redis.call('HSET', job, 'paused', reason, 'paused_until', 0, 'paused_at', now)
+redis.call('HSET', job, 'paused', reason, 'paused_until', '0', 'paused_at', now)
 append_audit(audit, now, by, 'ended', note)
 return {'ENDED'}

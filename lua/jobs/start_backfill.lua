@@ -21,7 +21,7 @@ local chore, definition, progress, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 check_all_types(KEYS)
 if redis.call('EXISTS', backfill) == 1 then return {'EXISTS'} end
-redis.call('HSET', backfill, 'definition', definition, 'progress', progress, 'step', 0)
+redis.call('HSET', backfill, 'definition', definition, 'progress', progress, 'step', '0')
 redis.call('ZADD', chores, now, chore)
 redis.call('PUBLISH', wake, 'job')
 return {'STARTED'}

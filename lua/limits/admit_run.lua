@@ -42,7 +42,7 @@ local entry, run_id, place, mark, message, number = ARGV[1], ARGV[2], ARGV[3], A
 local crashes, since, now, uses = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
 local next_args = read_from(ARGV, 11)
 
-if #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 0 then return {'STALE'} end
+if #redis.call('XPENDING', stream, 'workers', entry, entry, '1') == 0 then return 'STALE' end
 local turn = tonumber(redis.call('HGET', run, 'turn') or '')
 -- A ticker has found that its turn has come. The clock of this worker may be a little behind: the turn counts all the
 -- same, or the run would go behind everybody that came after it.
@@ -95,7 +95,7 @@ for _, use in ipairs(wanted) do
 end
 if not waits then
   redis.call('HSET', run, 'limits', uses)
-  return {'ADMITTED'}
+  return 'ADMITTED'
 end
 redis.call('XACK', stream, 'workers', entry)
 redis.call('XDEL', stream, entry)

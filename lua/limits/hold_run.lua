@@ -30,8 +30,8 @@ local number, crashes, now = ARGV[6], ARGV[7], tonumber(ARGV[8])
 
 check_all_types(KEYS)
 local ends_at = tonumber(redis.call('ZSCORE', holds, name) or '')
-if not ends_at or ends_at <= now then return {'FREE'} end
-if redis.call('XACK', stream, 'workers', entry) == 0 then return {'STALE'} end
+if not ends_at or ends_at <= now then return 'FREE' end
+if redis.call('XACK', stream, 'workers', entry) == 0 then return 'STALE' end
 local member = place .. ':' .. run_id
 redis.call('XDEL', stream, entry)
 redis.call('HSET', run, 'state', 'scheduled', 'entry', '', 'message', message, 'attempt', number, 'crashes', crashes,

@@ -22,7 +22,7 @@ local count, next_keys = math.min((#KEYS - 2) / 2, 20), read_from(KEYS, 3)
 local run_id, entry, mark = ARGV[1], ARGV[2], ARGV[3]
 local next_args = read_from(ARGV, 4)
 
-if entry ~= '' and #redis.call('XRANGE', stream, entry, entry) > 0 then return {'HELD'} end
+if entry ~= '' and #redis.call('XRANGE', stream, entry, entry) > 0 then return 'HELD' end
 local released = 0
 for _ = 1, count do
   local held, waiting = next_keys(2)

@@ -58,7 +58,7 @@ local overdue = state == 'canceled' and redis.call('HGET', occurrence, 'halt') =
 if overdue and not began then attempt_state = 'timed_out' end
 if take_from_source(source, stream, entry, run, delayed, place, run_id) == 0 then
   local before = redis.call('HMGET', began or run, 'state', 'ended_at')
-  if before[1] ~= attempt_state or before[2] ~= ended_at then return {'STALE'} end
+  if before[1] ~= attempt_state or before[2] ~= ended_at then return 'STALE' end
   return {'DONE', tonumber(redis.call('HGET', occurrence, 'open') or 0)}
 end
 record_end(began, run, dead, run_id, state, ended_at, retention_ms, buried, split, 19 + following, overdue and occurrence)

@@ -26,6 +26,6 @@ if source ~= quarantine then redis.call('XLEN', quarantine) end
 redis.call('RENAME', source, kept)
 redis.call('PEXPIRE', kept, keep_ms)
 local why = expected == '' and reason or 'it is a ' .. found .. reason
-local entry = redis.call('XADD', quarantine, 'MAXLEN', 1000, '*', 'key', key, 'kept', kept_key, 'reason', why)
+local entry = redis.call('XADD', quarantine, 'MAXLEN', '1000', '*', 'key', key, 'kept', kept_key, 'reason', why)
 redis.call('PEXPIRE', quarantine, keep_ms)
 return {'MOVED', entry}

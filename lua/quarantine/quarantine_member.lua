@@ -30,7 +30,7 @@ else
   if not now or tonumber(now) ~= tonumber(score) then return {'KEPT'} end
   redis.call('ZREM', source, member)
 end
-local entry = redis.call('XADD', quarantine, 'MAXLEN', 1000, '*', 'key', key, 'member', member, 'score', score,
+local entry = redis.call('XADD', quarantine, 'MAXLEN', '1000', '*', 'key', key, 'member', member, 'score', score,
   'reason', reason)
 redis.call('PEXPIRE', quarantine, keep_ms)
 return {'MOVED', entry}

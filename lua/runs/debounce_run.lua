@@ -47,6 +47,6 @@ if redis.call('SISMEMBER', closed, place) == 1 then return {'CLOSED'} end
 -- First what a key of the wrong type can refuse.
 delay_member(delayed, wake, place .. ':' .. run_id, due_at)
 redis.call('HSET', run, 'state', 'scheduled', 'handler', handler, 'place', place,
-  'due_at', due_at, 'latest', latest, 'message', message, 'attempt', 0, 'crashes', 0)
+  'due_at', due_at, 'latest', latest, 'message', message, 'attempt', '0', 'crashes', '0')
 redis.call('SET', lock, run_id, 'PX', math.max(1, due_at - now))
 return {'CREATED'}

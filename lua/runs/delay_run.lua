@@ -25,16 +25,16 @@ KEEPS I3 I4 I9
 local run, delayed, wake, closed, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local run_id, handler, message, place, unique_ms, due_at = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
-if redis.call('EXISTS', run) == 1 then return {'MINE'} end
+if redis.call('EXISTS', run) == 1 then return 'MINE' end
 if unique then
   local holder = redis.call('GET', unique)
   if holder and holder ~= run_id then return {'EXISTS', holder} end
 end
-if redis.call('SISMEMBER', closed, place) == 1 then return {'CLOSED'} end
+if redis.call('SISMEMBER', closed, place) == 1 then return 'CLOSED' end
 
 -- First what a key of the wrong type can refuse.
 delay_member(delayed, wake, place .. ':' .. run_id, due_at)
 redis.call('HSET', run, 'state', 'scheduled', 'handler', handler, 'place', place,
-  'due_at', due_at, 'message', message, 'attempt', 0, 'crashes', 0)
+  'due_at', due_at, 'message', message, 'attempt', '0', 'crashes', '0')
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
-return {'CREATED'}
+return 'CREATED'

@@ -13,4 +13,4 @@ local unique = KEYS[1]
 local run_id = ARGV[1]
 
 if redis.call('GET', unique) == run_id then redis.call('DEL', unique) end
-return {'FREED'}
+return 'FREED'

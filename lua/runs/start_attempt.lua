@@ -20,7 +20,7 @@ local run, attempt, occurrence = KEYS[1], KEYS[2], KEYS[3]
 local entry, number, worker, started_at = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 local current = redis.call('HMGET', run, 'entry', 'state', 'cancel')
-if current[1] ~= entry or (current[2] ~= 'pending' and current[2] ~= 'running') then return {'STALE'} end
+if current[1] ~= entry or (current[2] ~= 'pending' and current[2] ~= 'running') then return 'STALE' end
 
 local pending = occurrence and redis.call('HGET', occurrence, 'state') == 'pending'
 redis.call('HSET', attempt, 'state', 'running', 'number', number, 'worker', worker, 'started_at', started_at)

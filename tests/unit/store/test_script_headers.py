@@ -204,6 +204,13 @@ def test_each_fragment_is_used_and_has_a_test_file_of_its_name(name):
 
 
 @every_script
+def test_what_is_written_are_texts_since_the_server_prints_each_number_that_a_script_hands_over(each):
+    writes = re.findall(r"redis\.p?call\('(?:HSET|XADD)'(?:[^()']|'[^']*'|\([^()]*\))*\)", each.text)
+    numbers = re.compile(r"(?:,| or)\s*-?\d+\s*[,)]")
+    assert [write for write in writes if numbers.search(re.sub(r"(?<!call)\([^()]*\)", "", write))] == []
+
+
+@every_script
 def test_every_word_that_is_answered_is_listed_and_every_listed_one_is_answered(each):
     said = set(WORD.findall(without_calls("\n".join(body(each)))))
     assert said == each.header.words
