@@ -100,7 +100,7 @@ _REFUSAL_REMEDIES: Final = (
     ),
     Remedy(
         r"NOAUTH|Authentication required|called without any password|HELLO must be called",
-        "it asks for a password: redis://user:password@host…",
+        "it asks for a login: user and password stand in the URL before the host, redis://user:…@host",
     ),
     Remedy(
         r"WRONGPASS|invalid password|invalid username-password",

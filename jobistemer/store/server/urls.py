@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -119,6 +120,30 @@ def _check_location(parts: SplitResult) -> None:
         )
 
 
+def _check_certificates(options: Mapping[str, str]) -> None:
+    """Read the files as each connection will. Raises Misconfigured: a file that cannot be read is no outage."""
+    authorities, certificate, key = (options.get(name) for name in _FILES)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if authorities:
+            context.load_verify_locations(authorities)
+    except (ssl.SSLError, OSError) as error:
+        said = f"ssl_ca_certs={authorities}, which has no certificate in PEM that can be read ({error})"
+        raise Misconfigured(f"the URL of the server says {said}") from None
+    if key and not certificate:
+        raise Misconfigured(f"the URL of the server says ssl_keyfile={key}; give its certificate too, ssl_certfile=…")
+    try:
+        if certificate:
+            # A function, for without a password OpenSSL would ask for it at the terminal, with each connection.
+            context.load_cert_chain(certificate, key, lambda: options.get("ssl_password", ""))
+    except (ssl.SSLError, OSError, ValueError) as error:
+        given = f"ssl_certfile={certificate}" + (f" and ssl_keyfile={key}" if key else "")
+        raise Misconfigured(
+            f"the URL of the server says {given}, which cannot be used together ({error}): both are PEM, the key is "
+            "that of the certificate, and ssl_password is its password when it has one"
+        ) from None
+
+
 def _check_options(options: Mapping[str, str]) -> None:
     for name, value in options.items():
         if name not in _OPTIONS:
@@ -126,6 +151,7 @@ def _check_options(options: Mapping[str, str]) -> None:
             raise Misconfigured(f"the URL of the server has an option {name!r}; {meant}")
         if name in _FILES and not Path(value).is_file():
             raise Misconfigured(f"the URL of the server says {name}={value}, but there is no such file")
+    _check_certificates(options)
     if options.get("ssl_cert_reqs", "none") not in _REQUIRED:
         raise Misconfigured(
             f"the URL of the server says ssl_cert_reqs={options['ssl_cert_reqs']}; allowed are {', '.join(_REQUIRED)}"

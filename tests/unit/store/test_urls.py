@@ -1,12 +1,21 @@
 """URLs of servers: what can be used, what cannot, and that no secret is ever shown."""
 
 import sys
+from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.store.server.connection import connect, connect_async
 from jobistemer.store.server.urls import redact_url
+from tests.support.tls_servers import Certificates
 
 SECRETS = ("hunter2", "hun", "ter2", "s3nt", "k3y")
 
@@ -119,3 +128,54 @@ def test_an_address_without_a_scheme_is_told_how_to_be_written_unless_it_may_hol
     ):
         with pytest.raises(Misconfigured, match=rf"has no scheme; {shown}$"):
             connect(url)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The files of an authority, of a client and of another one, with the key of the client locked by `pw/1`."""
+    folder = tmp_path_factory.mktemp("certificates")
+    made = Certificates(folder)
+    key = load_pem_private_key(Path(made.client_key).read_bytes(), None)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"pw/1"))
+    (folder / "locked.key").write_bytes(locked)
+    (folder / "empty").write_text("")
+    return {
+        "ca": made.ca,
+        "client": made.client,
+        "key": made.client_key,
+        "other": made.strange_key,
+        "locked": str(folder / "locked.key"),
+        "empty": str(folder / "empty"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"ssl_ca_certs": "empty"}, "no certificate in PEM that can be read"),
+        (
+            {"ssl_certfile": "client", "ssl_keyfile": "other"},
+            "cannot be used together .* the key is that of the certificate",
+        ),
+        ({"ssl_certfile": "client", "ssl_keyfile": "empty"}, "cannot be used together"),
+        ({"ssl_certfile": "empty"}, "cannot be used together"),
+        ({"ssl_keyfile": "key"}, "give its certificate too"),
+        ({"ssl_certfile": "client", "ssl_keyfile": "locked"}, "ssl_password is its password when it has one"),
+        (
+            {"ssl_certfile": "client", "ssl_keyfile": "locked", "ssl_password": "hunter2"},
+            "ssl_password is its password",
+        ),
+    ],
+)
+def test_certificates_that_no_connection_could_use_are_refused_at_once_and_nothing_is_asked(files, options, words):
+    given = urlencode({name: files.get(value, value) for name, value in options.items()})
+    with pytest.raises(Misconfigured, match=words) as refused:
+        connect(f"rediss://localhost:1/0?{given}")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_key_with_a_password_is_read_with_it(files):
+    given = {"ssl_ca_certs": "ca", "ssl_certfile": "client", "ssl_keyfile": "locked", "ssl_password": "pw/1"}
+    options = {name: files.get(value, value) for name, value in given.items()}
+    client = connect(f"rediss://localhost:1/0?{urlencode(options)}")
+    assert client.connection_pool.connection_kwargs["ssl_password"] == "pw/1"
