@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -102,8 +102,13 @@ class JobDefinitions(JobPages):
                 said = str(error).rstrip(".")
                 error.args = (f"{said}. {_describe_progress(len(registered), len(jobs))}", *error.args[1:])
             raise
+        finally:
+            # What the other shards have under way ends as well: nobody would hear of it.
+            for each in results.values():
+                each.close()
+        now_ms = self._now_ms()
         for job, done in zip(jobs, registered, strict=True):
-            if done.word in ("CREATED", "CHANGED") and is_over(job, self._now_ms()):
+            if done.word in ("CREATED", "CHANGED") and is_over(job, now_ms):
                 _log.warning("job %r will never run: its schedule has no instant to come", job.name)
         return registered
 
@@ -176,7 +181,7 @@ class JobDefinitions(JobPages):
 
 def _update_all(
     by_shard: dict[Database, list[DeclaredJob]], author: Author, apply: Apply
-) -> dict[Database, Iterator[UpdateResult]]:
+) -> dict[Database, Generator[UpdateResult, None, None]]:
     """Begin the update of the jobs of each shard; its iterator registers them, in their order."""
     registered = {shard: read_registered(shard, declared) for shard, declared in by_shard.items()}
     for shard, declared in by_shard.items():

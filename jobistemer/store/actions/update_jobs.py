@@ -6,7 +6,7 @@ record (its backlog, its versions, its window) is read for the changed ones alon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
@@ -51,16 +51,32 @@ def update_jobs(
     registered: Sequence[Registered],
     author: Author,
     apply: Apply = Apply.AS_SAID,
-) -> Iterator[UpdateResult]:
+) -> Generator[UpdateResult, None, None]:
     """Register definitions of jobs of one shard as `update_job` does; yields the result of each, in their order.
 
     registered: what `read_registered` has found. `encode_new_job` has to have checked the others.
     Raises what `update_job` raises; some of the other definitions are registered then.
     """
-    if len({each.id for each in definitions}) < len(definitions):
-        # Of two definitions of one name the last holds: what was registered is known only when the first one is done.
-        yield from (update_job(database, each.job, author, apply=apply) for each in definitions)
-        return
+    # Of two definitions of one name the last holds: the first one goes with the others, the next one when that is done.
+    first: dict[str, int] = {}
+    for position, each in enumerate(definitions):
+        first.setdefault(each.id, position)
+    places = first.values()
+    results = _update_distinct(
+        database, [definitions[each] for each in places], [registered[each] for each in places], author, apply
+    )
+    for position, each in enumerate(definitions):
+        is_first = first[each.id] == position
+        yield next(results) if is_first else update_job(database, each.job, author, apply=apply)
+
+
+def _update_distinct(
+    database: Database,
+    definitions: Sequence[DeclaredJob],
+    registered: Sequence[Registered],
+    author: Author,
+    apply: Apply,
+) -> Iterator[UpdateResult]:
     update = partial(_update_part, database, database.read_clock(), author, apply)
     parts, known = _split(definitions, BATCH), _split(registered, BATCH)
     if len(parts) <= THREADS:

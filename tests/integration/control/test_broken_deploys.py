@@ -1,6 +1,7 @@
 """A deployment whose connection breaks: it says what it knows, and a second one completes it."""
 
 import itertools
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,3 +139,21 @@ def test_the_error_of_one_job_alone_says_nothing_of_others(app, url):
         with pytest.raises(NotConnected) as lost:
             behind.control.register(DECLARED[0])
     assert "jobs are registered" not in str(lost.value)
+
+
+def test_when_one_shard_breaks_nothing_goes_on_at_the_others(app, url):
+    def fail():
+        raise NotConnected("the server of one shard is away.")
+
+    with Jobistemer(url, namespace="two", shards=2) as sharded:
+        first, _ = sharded.namespace.shards
+        with (
+            after_calls(first, 1, fail),
+            pytest.raises(NotConnected, match=r"of one shard is away\. [0-9]+ of 250 jobs are registered") as lost,
+        ):
+            sharded.control.register_all(DECLARED)
+        # Although the error still holds all that was under way
+        assert lost.traceback
+        assert [each.name for each in threading.enumerate() if "ThreadPoolExecutor" in each.name] == []
+        assert Counter(each.word for each in sharded.control.register_all(DECLARED)).total() == 250
+        assert sum(shard.ask("ZCARD", shard.keys.due) for shard in sharded.namespace.shards) == 250

@@ -43,12 +43,21 @@ def test_of_many_jobs_one_that_changed_is_found_and_the_others_stay(app):
     assert [app.control.find(name).version for name in ("job-699", "job-700", "often")] == [1, 2, 1]
 
 
-def test_of_two_definitions_of_one_name_the_last_holds(app, monkeypatch):
+def test_of_two_definitions_of_one_name_the_last_holds_and_the_other_jobs_go_together(app, monkeypatch):
     monkeypatch.setattr(update_jobs, "BATCH", 2)
+    alone, original = [], update_jobs.update_job
+    monkeypatch.setattr(
+        update_jobs, "update_job", lambda *args, **more: alone.append(args[1].name) or original(*args, **more)
+    )
     (first,) = build(1)
-    declared = [first, *build(9)[1:], msgspec.structs.replace(first, schedule=DAY)]
-    app.control.register_all(declared)
-    assert app.control.find("job-0").job.schedule == DAY
+    declared = [first, *build(9)[1:], msgspec.structs.replace(first, schedule=DAY), *build(12)[9:]]
+    results = app.control.register_all(declared)
+    assert [(each.job, each.word, each.version) for each in results] == [
+        *((f"job-{number}", "CREATED", 1) for number in range(9)),
+        ("job-0", "CHANGED", 2),
+        *((f"job-{number}", "CREATED", 1) for number in range(9, 12)),
+    ]
+    assert (app.control.find("job-0").job.schedule, alone) == (DAY, ["job-0"])
 
 
 def test_a_job_that_another_app_deploys_as_it_is_belongs_to_that_app(app):
