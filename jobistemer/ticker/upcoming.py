@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections import deque
+from collections import OrderedDict
 from zlib import crc32
 
 from jobistemer.control.put_aside import put_aside_and_log
@@ -147,7 +147,7 @@ class UpcomingJobs:
         # Heap of (look_ms, job id). An entry is never removed from its middle: one whose job has moved on or is gone
         # is recognised by the time when it comes up, and passed over.
         self._heap: list[tuple[int, str]] = []
-        self._unprepared: deque[DueJob] = deque()
+        self._unprepared: OrderedDict[str, DueJob] = OrderedDict()  # by ids: jobs that lag are put back in each pass
         # How many jobs of this ticker's share are due at each instant that was not tried ahead of its time; one is
         # counted again when its definition is read anew.
         self._untried: dict[int, int] = {}
@@ -194,7 +194,7 @@ class UpcomingJobs:
     def divide(self, ticker: str, tickers: list[str]) -> None:
         """Divide the known jobs anew, when a ticker has come or gone."""
         self.share = Share(ticker, tickers)
-        self._heap, self._unprepared, self._untried = [], deque(), {}
+        self._heap, self._unprepared, self._untried = [], OrderedDict(), {}
         for due_job in self.jobs.values():
             self._assign(due_job)
 
@@ -204,7 +204,7 @@ class UpcomingJobs:
         # Those of other tickers are left: this one will mostly find them decided, and builds the few that it needs.
         if due_job.is_mine:
             due_job.look_ms = due_job.due_ms
-            self._unprepared.append(due_job)
+            self._unprepared[due_job.job_id] = due_job
             self._untried[due_job.due_ms] = self._untried.get(due_job.due_ms, 0) + 1
         else:
             due_job.look_ms = due_job.due_ms + self.patience_ms
@@ -255,7 +255,7 @@ class UpcomingJobs:
     def prepare_claims(self, keys: Keys, most: int = PREPARED_PER_PASS) -> None:
         """Build the claims of up to `most` jobs for whose next due mark none has been built."""
         for _ in range(min(most, len(self._unprepared))):
-            due_job = self._unprepared.popleft()
+            _, due_job = self._unprepared.popitem(last=False)
             if not due_job.is_prepared:
                 due_job.prepare(keys)
 

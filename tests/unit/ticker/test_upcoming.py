@@ -111,6 +111,13 @@ def test_each_claim_is_built_once_for_each_due_mark(upcoming):
     assert prepared(upcoming) == ["a", "b"]
 
 
+def test_a_job_that_is_put_back_or_read_anew_waits_once_for_its_claim_to_be_built(upcoming):
+    for _ in range(3):
+        add(upcoming, "a", T0 + 60)
+    upcoming.prepare_claims(KEYS, 1)
+    assert (prepared(upcoming), upcoming.has_unprepared) == (["a"], False)
+
+
 def test_a_ticker_builds_ahead_the_claims_of_its_share_alone():
     built = []
     for position in range(3):
