@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -39,6 +39,8 @@ MAX_PAYLOAD_BYTES = DEFAULT_BYTES
 MAX_RESULT_BYTES = DEFAULT_BYTES
 NO_LIMITS: Mapping[str, tuple[Limit, ...]] = {}
 
+_NO_NAMES: Final = frozenset[str]()
+
 
 class Handler:
     """One callable under its name."""
@@ -67,21 +69,19 @@ class Handler:
         signature, hints, self.is_coroutine = read_callable(name, function)
         self.context_parameter = _find_context_parameter(signature, hints)
         self.dependencies = find_dependencies(name, signature, hints, providers, is_coroutine=self.is_coroutine)
-        own = signature.replace(
-            parameters=[each for each in signature.parameters.values() if each.name not in self.dependencies]
-        )
+        own = _without_parameters(signature, self.dependencies)
         self.injected = find_injected(name, own, hints, upstream)
         self.retry_filter = retry_filter
         self.sizes, self.signals = sizes, signals
         # Callers do not see the parameters that the worker fills.
-        hidden = {self.context_parameter, *self.injected}
-        given = [each for each in own.parameters.values() if each.name not in hidden]
-        self._callable = signature.replace(parameters=given)
+        self._callable = _without_parameters(own, {self.context_parameter, *self.injected})
+        given = [*self._callable.parameters.values()]
         self._names = tuple(each.name for each in given if each.kind is each.POSITIONAL_OR_KEYWORD)
-        self._required = {each.name for each in given if each.default is each.empty}
+        # An empty set of its own would be a tenth of what a declared task takes.
+        self._required = {each.name for each in given if each.default is each.empty} or _NO_NAMES
         self._is_plain = len(self._names) == len(given)
         self._models, self._decoder, self._cares = read_parameters(name, function, given, hints)
-        self._deep = {name for name, care in self._cares.items() if care.deep}
+        self._deep = {name for name, care in self._cares.items() if care.deep} or _NO_NAMES
         check_keys(f"task {name!r}", self.limits, [each.name for each in given])
         self.result_codec = ResultCodec(name, hints)
         self.may_return_none = self.result_codec.may_be_none
@@ -257,6 +257,12 @@ def _check_bounds(name: str, payload: bytes, most: int) -> None:
     # Few brackets cannot stand deep in one another.
     if payload.count(b"[") + payload.count(b"{") > MAX_DEPTH:
         check_json_depth(name, payload)
+
+
+def _without_parameters(signature: inspect.Signature, names: Collection[str | None]) -> inspect.Signature:
+    """Return a signature without some of its parameters: the signature itself where it has none of them."""
+    kept = [each for each in signature.parameters.values() if each.name not in names]
+    return signature if len(kept) == len(signature.parameters) else signature.replace(parameters=kept)
 
 
 def _find_context_parameter(signature: inspect.Signature, hints: Mapping[str, Any]) -> str | None:
