@@ -73,6 +73,10 @@ class _Rows:
         features = connections[self._using].features
         if features.has_select_for_update:
             due = due.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
+        else:
+            # SQLite locks the whole database, with the first write. Were that the deletion behind the look, it would be
+            # refused as soon as anybody else had begun to write in between, as the run does that was sent.
+            self._rows.filter(pk=-1).update(due_ms=now_ms)
         return [OutboxRow(row.pk, row.call) for row in due[:count]]
 
     def delete(self, ids: Sequence[int]) -> None:

@@ -11,8 +11,10 @@ import io
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from urllib.parse import urlencode
@@ -147,6 +149,30 @@ def test_the_outbox_stores_calls_in_the_transaction_of_the_orm(app, tasks):
     assert kept.state() == "pending"
     with pytest.raises(UnknownRun):
         lost.state()
+    assert tasks.outbox.count() == {"waiting": 0, "refused": 0}
+
+
+def test_the_relay_ends_although_a_run_that_it_has_sent_begins_to_write_before_it_deletes_the_row(
+    app, tasks, monkeypatch
+):
+    from django.conf import settings
+    from django.db import connection
+
+    tasks.outbox.enqueue(tasks.count_users, "x")
+    send, others = app.enqueue_many, ExitStack()
+
+    def send_and_begin_to_write(calls):
+        sent = send(calls)
+        if connection.vendor == "sqlite":
+            other = others.enter_context(closing(sqlite3.connect(settings.DATABASES["default"]["NAME"], timeout=0)))
+            # One writes at a time: with a time-out the run would wait here until the relay has ended.
+            with suppress(sqlite3.OperationalError):
+                other.execute("BEGIN IMMEDIATE")
+        return sent
+
+    monkeypatch.setattr(app, "enqueue_many", send_and_begin_to_write)
+    with others:
+        assert tasks.outbox.relay() == 1
     assert tasks.outbox.count() == {"waiting": 0, "refused": 0}
 
 
