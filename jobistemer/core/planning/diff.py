@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -145,7 +146,8 @@ def _collect_given(found: list[tuple[str, Any]], path: str, fields: dict[str, An
         if type(value) is dict and name != "payload":
             _collect_given(found, f"{path}{name}.", value)
         elif value is not None:
-            found.append((f"{path}{name}", value))
+            # A plan of many jobs has the same few paths for each of them.
+            found.append((intern(f"{path}{name}"), value))
 
 
 def _flatten(job: Job) -> Iterator[tuple[str, Any]]:
