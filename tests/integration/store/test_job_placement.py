@@ -382,12 +382,13 @@ def deploy_all(app: Jobistemer) -> None:
 
 
 def test_with_one_shard_nothing_is_asked_and_nothing_is_kept(spent, real_url):
-    # The clock, which of them are due, and a script for each, which reads its job: nothing else
+    # The clock, which of them are due, and one script for all of them: nothing else
     commands = spent(1, lambda app: app.control.register(job("first")), deploy_all)
-    assert (commands["evalsha"], commands["hmget"]) == (50, 100)
-    assert commands["time"] == commands["zmscore"] == 1
-    # The script looks at the types of four sorted sets of each job before it writes
-    assert commands["zcard"] == 4 * 50
+    assert commands["time"] == commands["zmscore"] == commands["evalsha"] == 1
+    # The script looks once whether any key of theirs is there, and writes three keys of each job
+    assert (commands["exists"], commands["hset"], commands["rpush"], commands["hmget"]) == (1, 100, 50, 0)
+    # It looks at the types of two sorted sets, and writes the due marks together
+    assert (commands["zcard"], commands["zadd"]) == (2, 1)
     assert "hsetnx" not in commands
     assert connect(real_url).hgetall(SETTINGS) == {b"shards": b"1"}
 
@@ -416,8 +417,9 @@ def test_new_jobs_are_counted_for_once_in_a_deploy(spent):
 
     extra = spent(16, nothing, deploy_all) - spent(1, nothing, deploy_all)
     counted = {name: extra[name] for name in ("hmget", "zcard", "zmscore", "hsetnx")}
-    # What is known, what came of it; one question of two parts for each shard, and which are due; one word for each job
-    assert counted == {"hmget": 2, "zcard": 16, "zmscore": 31, "hsetnx": 50}
+    # What is known, what came of it; one question of two parts for each shard, and which are due; one word for each job;
+    # and the two looks of a script at each shard but one
+    assert counted == {"hmget": 2, "zcard": 16 + 2 * 15, "zmscore": 31, "hsetnx": 50}
 
 
 def test_a_process_that_was_told_the_number_of_shards_finds_jobs_too(url):
