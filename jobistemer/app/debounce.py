@@ -46,9 +46,9 @@ async def run_debounce_async(database: AsyncDatabase, single: Debounce, message:
 def _debounce_steps(keys: Keys, single: Debounce, message: Message, lock: str) -> Steps:
     # The script puts off a run only if this caller has seen it: the message that replaces the old one carries the id of
     # that run. When the script answers with a run that is not the one seen, the call is tried again with that run.
-    window, seen = single.window(message.enqueued_at), ""
+    window, seen = single.window(message.enqueue_ms), ""
     for _ in range(TRIES):
-        reply = yield runs.debounce_run(keys, message, lock, window, message.enqueued_at, seen)
+        reply = yield runs.debounce_run(keys, message, lock, window, message.enqueue_ms, seen)
         if reply.word != "EXISTS":
             break
         seen = reply.values[0].decode()

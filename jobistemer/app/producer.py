@@ -191,7 +191,9 @@ class Producer:
             payload = self._encode_payload(request, handler)
         # msgspec leaves out a field that holds the very object which is its default; an equal one would be sent.
         payload = EMPTY_PAYLOAD if payload == EMPTY_PAYLOAD else payload
-        message = Message(request.run_id or runs.new_run_id(now_ms), request.task, now_ms, payload, **fields)
+        # The new id says when: 26 bytes less of each waiting run.
+        run, enqueued_at = (request.run_id, now_ms) if request.run_id else (runs.new_run_id(now_ms), 0)
+        message = Message(run, request.task, enqueued_at, payload, **fields)
         if add_headers is not None:
             message = add_headers(message)
         shard = lock or message.run
@@ -254,7 +256,7 @@ def _build_rare_fields(request: Request, lock: str, now_ms: int) -> dict[str, An
 def _build_call(keys: Keys, prepared: PreparedCall) -> ScriptCall:
     """Build the call that creates the run of a prepared call, any but a debounced one."""
     request, message = prepared.request, prepared.message
-    due_at = 0 if request.timing is NOW else request.timing.due_at(message.enqueued_at)
+    due_at = 0 if request.timing is NOW else request.timing.due_at(message.enqueue_ms)
     if request.single is None or isinstance(request.single, Debounce):
         return runs.enqueue_run(keys, message, due_at)
     window = request.single.window

@@ -106,7 +106,7 @@ class CallLog:
             state=record.state if record else None,
             queue=message.queue,
             priority=message.priority,
-            enqueued_at=to_datetime(message.enqueued_at),
+            enqueued_at=to_datetime(message.enqueue_ms),
             due_at=to_datetime(due_at) if due_at else None,
             note=record.note if record else "",
             metadata=message.metadata,

@@ -37,7 +37,7 @@ def build_waiters(parent: Message, reducers: Sequence[Message]) -> tuple[Waiter,
     join = compose_message(
         ids.join_run_id(parent.run),
         ids.GATHER_NAME,
-        reducers[0].enqueued_at,
+        reducers[0].enqueue_ms,
         queue=parent.queue,
         priority=parent.priority,
         retention_ms=parent.retention_ms,

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from jobistemer.core.errors import InvalidInput
+from jobistemer.core.ids import read_enqueue_ms
 from jobistemer.core.jobs.options import DEFAULT_MAX_CRASHES, DEFAULT_PRIORITY, CompleteOptions
 from jobistemer.core.jobs.retries import Exponential, RetryPolicy
 from jobistemer.core.payload_json import ENCODING_ERRORS
@@ -78,7 +79,8 @@ class Undoing(msgspec.Struct, frozen=True, omit_defaults=True):
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One task run as it travels from the producer to a worker.
 
-    enqueued_at: Unix milliseconds of server time. timeout_ms: limit of one attempt, 0 for none.
+    enqueued_at: Unix milliseconds of server time; 0 where the id of the run says it, see `enqueue_ms`.
+    timeout_ms: limit of one attempt, 0 for none.
     retention_ms: how long the records of the ended run are kept; dead_retention_ms: how long those of a dead run are.
     task_ref (`slot` in JSON): the task of an occurrence that the run is, None for a call.
     unique: the key of the run's unique lock, empty for none; unique_queued: the lock is released when the run starts.
@@ -94,7 +96,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
     run: str
     handler: str
-    enqueued_at: int
+    enqueued_at: int = 0
     payload: msgspec.Raw = EMPTY_PAYLOAD
     queue: str = "default"
     priority: int = DEFAULT_PRIORITY
@@ -120,6 +122,11 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     can_undo: bool = False
     undoing: Undoing | None = None
 
+    @property
+    def enqueue_ms(self) -> int:
+        """Return when the run was enqueued, in Unix milliseconds of server time."""
+        return self.enqueued_at or read_enqueue_ms(self.run)
+
 
 class Delivery(msgspec.Struct, frozen=True):
     """A message as one worker received it, for one attempt.
@@ -135,7 +142,7 @@ class Delivery(msgspec.Struct, frozen=True):
     crashes: int
 
 
-_DEFAULTS = dict(zip(Message.__struct_fields__[3:], Message.__struct_defaults__, strict=True))
+_DEFAULTS = dict(zip(Message.__struct_fields__[2:], Message.__struct_defaults__, strict=True))
 
 
 def compose_message(run: str, handler: str, enqueued_at: int, **fields: Any) -> Message:

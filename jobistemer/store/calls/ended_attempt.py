@@ -61,4 +61,4 @@ def read_elapsed_ms(database: Database, delivery: Delivery, outcome: Outcome, st
     first = database.keys.attempt(ids.attempt_id(delivery.message.run, 0))
     # The record of an attempt whose worker died has no start, only the time at which another worker took it over.
     started, over = (int(each or 0) for each in database.ask("HMGET", first, "started_at", "ended_at"))
-    return ended_at - (started or over or delivery.message.enqueued_at)
+    return ended_at - (started or over or delivery.message.enqueue_ms)

@@ -60,7 +60,7 @@ def add_children(
             group,
             one.handler,
             where,
-            one.enqueued_at,
+            one.enqueue_ms,
             UNFINISHED_KEEP_MS,
             number + 1,
             *(encode_message(child) for child in children),

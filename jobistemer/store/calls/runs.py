@@ -71,7 +71,7 @@ def debounce_run(
     seen waiting.
     """
     where = place(message.queue, message.priority)
-    moved = encode_message(msgspec.structs.replace(message, run=seen)) if seen else b""
+    moved = encode_message(msgspec.structs.replace(message, run=seen, enqueued_at=message.enqueue_ms)) if seen else b""
     run, earlier = keys.run(message.run), keys.run(seen or message.run)
     return script("debounce_run")(
         (run, earlier, keys.delayed, keys.unique(lock), keys.closed, keys.wake),

@@ -68,7 +68,7 @@ def _build_run(delivery: Delivery, where: str, worker: str) -> StreamRun:
         handler=message.handler,
         place=where,
         entry=to_text(delivery.entry),
-        enqueued_at=message.enqueued_at,
+        enqueued_at=message.enqueue_ms,
         attempt=delivery.attempt,
         worker=worker,
         payload=message.payload,

@@ -104,7 +104,7 @@ def build_attempt_info(attempt: Attempt) -> AttemptInfo:
     """Return the facts about an attempt that a context shows. Raises UnknownJob, see `find_covered_instants`."""
     delivery, message = attempt.delivery, attempt.delivery.message
     slot, now_ms = message.task_ref, attempt.database.clock.now_ms()
-    due_ms = slot.due * 1000 if slot else message.enqueued_at
+    due_ms = slot.due * 1000 if slot else message.enqueue_ms
     return AttemptInfo(
         run=message.run,
         attempt=delivery.attempt,

@@ -1,6 +1,6 @@
 import pytest
 
-from jobistemer.core.runs.message import encode_message
+from jobistemer.core.runs.message import decode_message, encode_message
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
@@ -92,3 +92,11 @@ def test_a_closed_queue_takes_no_new_run_but_lets_the_waiting_one_be_put_off(dat
     database.client.delete(database.keys.unique("k"))
     with nothing_written(database):
         assert call(database, "run_3") == Reply("CLOSED", [])
+
+
+def test_the_run_of_an_earlier_call_keeps_the_time_of_the_latest_one(database):
+    first, second = runs.new_run_id(NOW), runs.new_run_id(NOW + 20_000)
+    call(database, first, enqueued_at=0)
+    call(database, second, first, NOW + 20_000, enqueued_at=0)
+    moved = decode_message(records(database)[f"run:{first}"]["message"])
+    assert (moved.run, moved.enqueue_ms) == (first, NOW + 20_000)

@@ -93,7 +93,7 @@ def test_a_call_can_say_everything_that_code_can(cli, shard):
     message = fetch_one(shard).message
     assert (message.run, message.timeout_ms, message.retry.max_retries, message.retention_ms) == (run, 2500, 7, 60_000)
     assert (message.metadata, message.headers) == ({"order": "7", "by": "a=b"}, {"trace": "4bf9"})
-    assert message.expires_at == message.enqueued_at + 3_600_000
+    assert message.expires_at == message.enqueue_ms + 3_600_000
 
 
 def test_a_key_is_held_as_long_as_the_call_says(cli, shard):

@@ -60,7 +60,7 @@ class Machine:
     def enqueued_at(self, run):
         shard = self.app.namespace.shards[0]
         messages = [decode_message(fields[b"m"]) for _, fields in shard.client.xrange(shard.keys.stream("default:5"))]
-        return next(each.enqueued_at for each in messages if each.run == run.id)
+        return next(each.enqueue_ms for each in messages if each.run == run.id)
 
 
 @pytest.fixture

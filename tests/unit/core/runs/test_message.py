@@ -4,6 +4,7 @@ import pytest
 from jobistemer.core.jobs.retries import NO_RETRIES, Delays, Exponential
 from jobistemer.core.planning.backfill import BackfillProgress
 from jobistemer.core.runs.message import GroupMember, Message, TaskRef, compose_message, decode_message, encode_message
+from jobistemer.store.calls.runs import new_run_id
 
 LOAD = TaskRef("occ_1", "job_1", 2, 1_800_000_060, "load")
 PLAIN = Message("run_1", "greet", 1_800_000_000_000)
@@ -68,6 +69,13 @@ def test_every_field_keeps_its_name_in_json_whatever_python_calls_it():
 
 def test_a_message_of_an_earlier_release_is_read():
     assert decode_message(FULL_JSON) == FULL
+
+
+def test_a_message_without_the_time_has_that_of_its_run():
+    sent = Message(new_run_id(1_800_000_000_123), "greet")
+    assert b"enqueued_at" not in encode_message(sent)
+    assert decode_message(encode_message(sent)).enqueue_ms == 1_800_000_000_123
+    assert decode_message(FULL_JSON).enqueue_ms == 7
 
 
 def test_the_progress_of_a_backfill_keeps_its_names_in_json():
