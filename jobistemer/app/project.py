@@ -122,13 +122,13 @@ def _read_default(variable: str, field: str, text: str) -> Any:
     return value
 
 
-_told: dict[str, str] = {}
+_told: dict[str, Setting] = {}
 
 
-def tell_app(variable: str, value: str) -> None:
-    """Set a variable for the code of the app that is loaded next, and for child processes."""
+def tell_app(variable: str, value: str, source: str = "the command line") -> None:
+    """Set a variable for the code of the app that is loaded next, and for child processes. source: where it is from."""
     if os.environ.get(variable) != value:
-        _told[variable] = value
+        _told[variable] = Setting(value, source)
         os.environ[variable] = value
 
 
@@ -138,8 +138,8 @@ def _find_named(given: str | None, variable: str) -> Setting | None:
         return Setting(given, "the call or the command line")
     if not by_environment:
         return None
-    told = _told.get(variable) == by_environment
-    return Setting(by_environment, "the command line" if told else variable)
+    told = _told.get(variable)
+    return told if told is not None and told.value == by_environment else Setting(by_environment, variable)
 
 
 def _fall_back(by_project: str, file: str, default: str) -> Setting:

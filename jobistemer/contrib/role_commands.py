@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import click
 
+from jobistemer.app.project import NAMESPACE_VARIABLE, URL_VARIABLE, tell_app
 from jobistemer.cli.root import LazyGroup
 from jobistemer.store.namespace import Namespace
 
@@ -44,11 +45,9 @@ class RoleCommands(LazyGroup):
         namespace = self.find_namespace(ctx)
         # The commands that load no application are told by the environment where the server of this one is. What the
         # application leaves out it has from the environment itself; what it says counts against the environment.
-        os.environ |= {
-            "JOBISTEMER_APP": self.reference,
-            "JOBISTEMER_URL": namespace.url,
-            "JOBISTEMER_NAMESPACE": namespace.name,
-        }
+        os.environ["JOBISTEMER_APP"] = self.reference
+        for variable, value in ((URL_VARIABLE, namespace.url), (NAMESPACE_VARIABLE, namespace.name)):
+            tell_app(variable, value, f"the app {self.reference}")
         if found[0] in _PROCESSES:
             # A supervisor starts its processes with these arguments, and nothing of the framework stands before them.
             sys.argv[1:] = found[2]

@@ -246,6 +246,8 @@ def test_commands_look_where_the_application_does_whatever_the_environment_says(
     FlaskJobistemer(jobs).init_app(flask)
     result = flask.test_cli_runner().invoke(args=["jobistemer", "queue", "list"])
     assert (result.exit_code, os.environ["JOBISTEMER_URL"]) == (0, jobs.namespace.url), result.output
+    # And they say so: nobody has set these variables.
+    assert "URL from the app jobistemer.contrib.flask:app" in result.output
 
 
 def test_a_dashboard_without_a_check_of_users_is_refused(jobs):
