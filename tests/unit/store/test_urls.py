@@ -111,6 +111,11 @@ def test_a_sentinel_url_names_its_sentinels_its_service_and_both_logins():
     assert {name: pool.connection_kwargs[name] for name in wanted} == wanted
 
 
+def test_a_url_that_names_no_tls_file_begins_nothing_of_tls(monkeypatch):
+    monkeypatch.setattr("ssl.SSLContext", None)
+    assert connect("redis://localhost:6390/0").connection_pool.connection_kwargs["port"] == 6390
+
+
 def test_a_fake_server_that_is_not_installed_is_told_with_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "fakeredis", None)
     with pytest.raises(Misconfigured, match=r"pip install 'jobistemer\[testing\]', or name a real one"):
