@@ -16,7 +16,6 @@ import msgspec
 from jobistemer.core.errors import InvalidSchedule, JobistemerError, ServerRefused, StaleDefinition
 from jobistemer.core.jobs.job import Job, Update, decode_job, fingerprint
 from jobistemer.core.jobs.versions import (
-    KEPT_VERSIONS,
     choose_apply_ms,
     find_forgettable,
     find_opening_ms,
@@ -29,7 +28,7 @@ from jobistemer.core.unreadable import Unreadable
 from jobistemer.store.actions.quarantine import try_put_keys_aside
 from jobistemer.store.actions.replace_unreadable import clear_unreadable
 from jobistemer.store.calls import chores, jobs, occurrences
-from jobistemer.store.calls.job_versions import find_pinned_versions, find_versions
+from jobistemer.store.calls.job_versions import FIELDS_KEPT, find_pinned_versions, find_versions
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import ScriptCall
@@ -212,7 +211,7 @@ def _build_registration(
 
 
 def _find_unused_versions(database: Database, stored: StoredJob, now_ms: int) -> tuple[int, ...]:
-    if database.ask("HLEN", database.keys.versions(stored.job.id)) <= KEPT_VERSIONS:
+    if database.ask("HLEN", database.keys.versions(stored.job.id)) <= FIELDS_KEPT:
         return ()
     found = find_versions(database, stored.job.id)
     return find_forgettable(found, find_pinned_versions(database, stored.job.id), now_ms)

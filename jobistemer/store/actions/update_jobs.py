@@ -1,4 +1,4 @@
-"""Update many jobs: those that are new or have not changed go hundreds in a round trip, the others one by one.
+"""Update many jobs: what is new, unchanged or plainly changed goes hundreds in a round trip, the others one by one.
 
 A deployment declares thousands of jobs of which few have changed since the last one. What a job needs beyond its own
 record (its backlog, its versions, its window) is read for the changed ones alone.
@@ -13,12 +13,14 @@ from itertools import chain
 from typing import Final, TypeVar
 
 from jobistemer.core.errors import JobistemerError, ServerRefused
+from jobistemer.core.jobs.job import Update
 from jobistemer.core.jobs.new_job import DeclaredJob, encode_new_job
 from jobistemer.core.planning.plan import first_due
 from jobistemer.core.unreadable import Unreadable, to_ms
 from jobistemer.store.actions.update_job import Apply, Author, UpdateResult, keep_anchor, update_job
 from jobistemer.store.calls import jobs
 from jobistemer.store.calls.bulk_register import MAX_JOBS_PER_CALL, NewJob, register_new
+from jobistemer.store.calls.job_versions import FIELDS_KEPT
 from jobistemer.store.calls.jobs import JobRegistration, StoredJob, find_job_or_reason, read_jobs
 from jobistemer.store.database import Database
 
@@ -116,6 +118,7 @@ def _update_part(
     found: dict[int, UpdateResult] = {}
     new: list[int] = []
     known: dict[int, StoredJob | None] = {}
+    changed: dict[int, StoredJob] = {}
     for position, (declared, stored) in enumerate(zip(part, registered, strict=True)):
         if stored is None:
             new.append(position)
@@ -124,9 +127,12 @@ def _update_part(
                 found[position] = UpdateResult("UNCHANGED", stored.version)
             else:
                 known[position] = stored
+        elif isinstance(stored, StoredJob) and _is_replaced_at_once(declared, stored, apply):
+            changed[position] = stored
     found |= _register_new(database, now_ms, author, part, new)
     # Another caller was faster, a job that was removed comes back, or a job that is registered has no due mark.
     known |= dict.fromkeys((each for each in new if each not in found), None)
+    known |= _leave_long_lived(database, part, changed)
     found |= _register_known(database, now_ms, author, part, known)
     return [
         found.get(position) or update_job(database, declared.job, author, apply=apply)
@@ -173,6 +179,27 @@ def _register_known(
     }
 
 
+def _is_replaced_at_once(declared: DeclaredJob, stored: StoredJob, apply: Apply) -> bool:
+    """Return whether a changed definition takes over with nothing to decide or to look up before."""
+    job = declared.job
+    is_plain = stored.fingerprint != declared.fingerprint and job.update is not Update.WINDOWED
+    # The interval of a job counts from the anchor of its first registration: the longer way keeps it.
+    return is_plain and apply is not Apply.AT_START and stored.job.schedule == job.schedule
+
+
+def _leave_long_lived(
+    database: Database, part: Sequence[DeclaredJob], changed: Mapping[int, StoredJob]
+) -> dict[int, StoredJob]:
+    """Return the changed jobs without those that have so many versions that some may have to be forgotten."""
+    keys = database.keys
+    answers = database.read_all([("HLEN", keys.versions(part[position].id)) for position in changed])
+    return {
+        position: stored
+        for (position, stored), fields in zip(changed.items(), answers, strict=True)
+        if fields <= FIELDS_KEPT
+    }
+
+
 def _read_due(database: Database, part: Sequence[DeclaredJob]) -> list[Registered]:
     """Read the jobs that have a due mark, as every registered job has; None for the others, which are new or broken."""
     marks = find_due_marks(database, [each.id for each in part])
@@ -204,4 +231,15 @@ def _build_registration(
 ) -> JobRegistration:
     kept, mark = keep_anchor(declared.job, stored, now_ms), declared.fingerprint
     seen, cursor = (stored.version, stored.cursor) if stored else (0, now_ms // 1000)
-    return JobRegistration(kept, mark, seen, cursor, first_due(kept, cursor), now_ms, by=author.by, owner=author.owner)
+    return JobRegistration(
+        kept,
+        mark,
+        seen,
+        cursor,
+        first_due(kept, cursor),
+        now_ms,
+        by=author.by,
+        pending=stored.pending if stored else "",
+        owner=author.owner,
+        retire=stored is not None and kept.update is Update.IMMEDIATE,
+    )

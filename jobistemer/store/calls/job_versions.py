@@ -5,14 +5,19 @@ The definition of the current version, which is the only version of most jobs, i
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from jobistemer.core.jobs.job import decode_job
-from jobistemer.core.jobs.versions import Version
+from jobistemer.core.jobs.versions import KEPT_VERSIONS, Version
 from jobistemer.core.unreadable import Unreadable, read_value, to_text
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.reading import read_number
+
+FIELDS_KEPT: Final = 6 * KEPT_VERSIONS
+"""While the hash has no more fields than this, there are no more versions than are kept, and none is forgotten."""
 
 
 def find_versions(database: Database, job_id: str) -> list[Version]:

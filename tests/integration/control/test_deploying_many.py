@@ -7,7 +7,7 @@ import pytest
 
 from jobistemer.control.deploy import DeployStep, apply_deploy, plan_deploy
 from jobistemer.core.errors import InvalidDefinition, UnknownJob
-from jobistemer.core.jobs.job import Job, Task
+from jobistemer.core.jobs.job import Job, Task, Update
 from jobistemer.core.planning.diff import MAX_INSTANTS, InstantBudget, diff_fire_times
 from jobistemer.core.schedules import Cron, Interval
 from jobistemer.store.actions import update_jobs
@@ -58,6 +58,47 @@ def test_of_two_definitions_of_one_name_the_last_holds_and_the_other_jobs_go_tog
         *((f"job-{number}", "CREATED", 1) for number in range(9, 12)),
     ]
     assert (app.control.find("job-0").job.schedule, alone) == (DAY, ["job-0"])
+
+
+@pytest.mark.parametrize("update", ["graceful", "immediate"])
+def test_jobs_that_all_change_under_the_same_schedules_go_together(app, monkeypatch, update):
+    # Given jobs that have changed more often than versions are kept, beside the first one, which is on its third
+    declared, shard = build(5), app.namespace.shards[0]
+    deploy(app, declared)
+    for number in range(2, 25):
+        others = [msgspec.structs.replace(each, max_queued=number) for each in declared[1:]]
+        deploy(app, [msgspec.structs.replace(declared[0], max_queued=min(number, 3)), *others])
+    alone, original = [], update_jobs.update_job
+    monkeypatch.setattr(
+        update_jobs, "update_job", lambda *args, **more: alone.append(args[1].name) or original(*args, **more)
+    )
+
+    # When all of them change
+    changed = [msgspec.structs.replace(each, max_queued=99, update=Update(update)) for each in declared]
+    assert deploy(app, changed)[1] == ["CHANGED"] * 5
+
+    # Then the first one went without a look at its versions, and the others had some of theirs looked at
+    assert alone == ["job-1", "job-2", "job-3", "job-4"]
+    assert [app.control.find(each.name).version for each in declared] == [4, 25, 25, 25, 25]
+    assert [each.number for each in app.control.versions("job-0")] == [1, 2, 3, 4]
+    assert shard.ask("ZCARD", shard.keys.chores) == (5 if update == "immediate" else 0)
+
+
+def test_a_job_whose_schedule_changes_among_others_goes_by_itself(app, monkeypatch):
+    declared = build(3)
+    deploy(app, declared)
+    alone, original = [], update_jobs.update_job
+    monkeypatch.setattr(
+        update_jobs, "update_job", lambda *args, **more: alone.append(args[1].name) or original(*args, **more)
+    )
+    window = {"update": Update.WINDOWED, "update_window": Cron("0 4 * * *")}
+    changed = [
+        msgspec.structs.replace(declared[0], max_queued=7),
+        msgspec.structs.replace(declared[1], schedule=DAY),
+        msgspec.structs.replace(declared[2], **window),
+    ]
+    assert deploy(app, changed)[1] == ["CHANGED", "CHANGED", "POSTPONED"]
+    assert alone == ["job-1", "job-2"]
 
 
 def test_a_job_that_another_app_deploys_as_it_is_belongs_to_that_app(app):
