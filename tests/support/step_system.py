@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.builtin_tasks import Permissions
+from jobistemer.core.errors import NotConnected
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.settings import TickerSettings, WorkerSettings
@@ -134,8 +135,10 @@ class StepWorker:
     def fetch_once(self) -> int:
         """One step of the fetching thread; how many entries it has taken."""
         for attempts in self.fetcher.step(block=False):
-            # As a worker's dispatcher does: what belongs to a group that has failed meanwhile is not begun.
-            self.attempts.cancel(groups.find_halted(self.database, [each.delivery.message for each in attempts]))
+            # As a worker's dispatcher does: what belongs to a group that has failed meanwhile is not begun. While the
+            # server is away it is begun all the same: what was fetched must not get lost.
+            with suppress(NotConnected):
+                self.attempts.cancel(groups.find_halted(self.database, [each.delivery.message for each in attempts]))
             self.keep_early(attempts)
         return self.fetcher.taken
 
