@@ -39,6 +39,10 @@ from jobistemer.ticker.upcoming import PATIENCE_MS, UpcomingJobs
 
 EARLY_S = 0.003
 """How long before an instant a ticker wakes up: a wait for wake-ups may end up to two milliseconds late."""
+CLEAR_S = 0.1
+"""In so many seconds before an instant a ticker takes no full look."""
+MAX_PUT_OFF_S = 1.0
+"""How long a full look waits for that at the most."""
 POLL_LIMIT = 20_000
 """How many due jobs one look lists; the next look lists the rest."""
 LATE_MINUTES = 5
@@ -257,7 +261,11 @@ class ShardTicker:
     @property
     def must_poll(self) -> bool:
         """Return whether it is time for a full look: the last one is too long ago, or has proved wrong."""
-        return time.monotonic() >= self._next_poll
+        overdue_s, next_ms = time.monotonic() - self._next_poll, self.upcoming.next_ms()
+        # Not in the last moments before an instant, since a look at thousands of jobs takes a while. One that has
+        # proved wrong does not wait.
+        is_near = next_ms is not None and 0 < self._clock.seconds_until(next_ms) < CLEAR_S
+        return overdue_s >= 0 and not (is_near and overdue_s < MAX_PUT_OFF_S)
 
     def _seconds_to_sleep(self) -> float:
         if self.upcoming.has_unprepared:
@@ -265,7 +273,10 @@ class ShardTicker:
         until_poll, instant = self._next_poll - time.monotonic(), self.next_ms()
         if instant is None:
             return max(0.0, until_poll)
-        return max(0.0, min(until_poll, self._clock.seconds_until(instant) - EARLY_S))
+        until_instant = self._clock.seconds_until(instant) - EARLY_S
+        # A look that is put off comes after the instant.
+        is_put_off = until_poll <= 0 and not self.must_poll
+        return max(0.0, until_instant if is_put_off else min(until_poll, until_instant))
 
     def _encode_status(self) -> bytes:
         first = self._database.clock.now_ms() // 60_000 - LATE_MINUTES

@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from jobistemer.core.settings import TickerSettings
 from jobistemer.store.calls import heartbeats
 from jobistemer.store.clock import ServerClock
 from jobistemer.ticker import shard_ticker
+from jobistemer.ticker.shard_ticker import CLEAR_S
 from jobistemer.ticker.upcoming import MIN_LEAD_MS
 from tests.support.clocks import NOW
 from tests.support.lifecycle import job, register
@@ -93,3 +95,23 @@ def test_an_instant_is_claimed_ahead_in_the_last_milliseconds_before_it(database
     # The server was asked for its time right before, and the ticker slept until the claims begin.
     assert timeline.reads[-1] + timeline.sleeps[-1] == pytest.approx(MINUTE - MIN_LEAD_MS / 1000, abs=1e-6)
     assert len(timeline.waits) < 100
+
+
+def test_no_full_look_is_taken_in_the_last_moments_before_an_instant(database, timeline):
+    register(database, job(overlap="allow"))
+    one, looks = build_ticker(database, TickerSettings(pass_s=0.1)), []
+    look = one.poll
+
+    def poll(*, full):
+        looks.extend([timeline.steady] if full else [])
+        look(full=full)
+
+    one.poll = poll
+    while timeline.steady < MINUTE + 1:
+        one._run_pass(timeline)
+    assert [at for at in looks if MINUTE - CLEAR_S < at < MINUTE - MIN_LEAD_MS / 1000] == []
+    # Elsewhere one comes after the other, and the one that was put off comes at once.
+    assert len([at for at in looks if MINUTE - 1 < at < MINUTE]) >= 7
+    assert min(at for at in looks if at > MINUTE) < MINUTE + 0.1
+    # It did not go round and round meanwhile.
+    assert len(timeline.waits) < 3 * len(looks)
