@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import decode_job_name
 from jobistemer.core.planning.plan import NEVER
@@ -259,7 +257,9 @@ def _read_delayed(database: Database, limit: int) -> list[DelayedRun]:
     members = database.read("ZRANGE", database.keys.delayed, 0, limit - 1)
     readable = read_members(database.keys.delayed, members, [], read_delayed_member)
     runs = [split_delayed_member(member)[1] for member in readable]
-    return [msgspec.convert(record, DelayedRun, from_attributes=True) for record in find_runs(database, runs)]
+    # Not by `msgspec.convert`, which would refuse the state of a record that cannot be read.
+    names = DelayedRun.__struct_fields__
+    return [DelayedRun(*[getattr(record, name) for name in names]) for record in find_runs(database, runs)]
 
 
 def _read_change(raw: bytes) -> JobChange:

@@ -425,3 +425,10 @@ def test_what_cannot_be_read_among_the_runs_that_wait_for_a_limit_holds_up_none(
     assert len([each for each in Quarantine(app.namespace).list() if "waiting:" in each.key]) == 1
     assert not database.client.exists(key)
     jobs.list_limited([database])
+
+
+def test_a_delayed_run_whose_state_cannot_be_read_is_listed_with_the_others(app, database):
+    garbled, fine = (app.enqueue("note", {"text": "later"}, delay=60) for _ in range(2))
+    database.client.hset(database.keys.run(garbled.id), "state", "purple")
+    listed = {run.id: (run.state, run.place) for run in jobs.list_delayed([database])}
+    assert listed == {garbled.id: ("unreadable", "default:5"), fine.id: ("scheduled", "default:5")}
