@@ -86,3 +86,9 @@ def test_runs_of_several_queues_move_each_to_its_own(database):
     assert promote(database, "mail:9:run_1", "default:5:run_2") == Reply("PROMOTED", [2])
     assert [each.message.run for each in fetch(database, where="mail:9")] == ["run_1"]
     assert [each.message.run for each in fetch(database, where="default:5")] == ["run_2"]
+
+
+def test_a_run_that_is_named_twice_is_moved_once(database):
+    delay(database, "run_1")
+    assert promote(database, "default:5:run_1", "default:5:run_1") == Reply("PROMOTED", [1])
+    assert len(fetch(database)) == 1
