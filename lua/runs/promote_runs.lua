@@ -20,36 +20,34 @@ local delayed, streams, questions = KEYS[1], KEYS[2], KEYS[3]
 local runs, next_keys = math.min((#KEYS - 3) / 2, 100), read_from(KEYS, 4)
 local now, next_args = tonumber(ARGV[1]), read_from(ARGV, 2)
 
--- What is read of all of them, and of each stream once, comes before the first write: a key of the wrong type ends the
--- script here.
+-- What is read of all runs, and of each stream once, comes before the first write: a key of the wrong type ends the
+-- script here. The first write is none that removes: at its memory limit the server refuses the call whole.
 redis.call('SCARD', streams)
 local due, met = {}, {}
 for _ = 1, runs do
   local run, stream = next_keys(2)
   local run_id, place = next_args(2)
   local member = place .. ':' .. run_id
-  local due_at = tonumber(redis.call('ZSCORE', delayed, member) or '')
+  local due_at = not met[member] and tonumber(redis.call('ZSCORE', delayed, member) or '')
   -- The caller has read the set before: another ticker may have moved the run since, or it may have been put off.
   if due_at and due_at <= now then
     local kept = redis.call('HMGET', run, 'message', 'attempt', 'crashes', 'question')
-    if kept[1] and not met[stream] then
-      redis.call('XLEN', stream)
-      met[stream] = true
-    end
+    if kept[1] and not met[stream] then redis.call('XLEN', stream) end
     if kept[4] then redis.call('ZCARD', questions) end
+    met[member], met[stream] = true, true
     due[#due + 1] = {run, stream, run_id, place, member, kept}
   end
 end
 local moved = 0
 for _, each in ipairs(due) do
   local run, stream, run_id, place, member, kept = unpack(each)
-  -- One that the caller has named twice is moved once.
-  if redis.call('ZREM', delayed, member) == 1 and kept[1] then
+  if kept[1] then
     redis.call('HSET', run, 'state', 'pending', 'entry',
       enqueue_entry(stream, streams, place, kept[1], kept[2], kept[3]))
     if kept[4] then redis.call('ZREM', questions, run_id) end
     redis.call('HDEL', run, 'message', 'due_at', 'note', 'wait', 'question')
     moved = moved + 1
   end
+  redis.call('ZREM', delayed, member)
 end
 return {'PROMOTED', moved}
