@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from jobistemer.app import Jobistemer, RunHandle
 from jobistemer.core.checks import check_author, check_id, show
@@ -28,7 +29,7 @@ from jobistemer.web.shared.settings import check_token
 
 URL_VARIABLE: Final = "JOBISTEMER_DASHBOARD_URL"
 TOKEN_VARIABLE: Final = "JOBISTEMER_DASHBOARD_TOKEN"  # noqa: S105 - the name of a variable
-_URL: Final = re.compile(r"https?://[\w.:\[\]-]+(/[\w.~%/-]*)?", re.ASCII)
+_URL: Final = re.compile(r"https?://[\w.:\[\]-]+(/[\w.~%/-]*)?", re.ASCII | re.IGNORECASE)
 
 
 class AnswerLinks:
@@ -72,10 +73,18 @@ def _check_url(url: str) -> str:
         raise Misconfigured(
             f"the address of the dashboard is missing: AnswerLinks(app, 'https://jobs.example'), or set {URL_VARIABLE}"
         )
-    if not isinstance(url, str) or not _URL.fullmatch(url):
+    if not isinstance(url, str) or not _is_address(url):
         shown = show(hide_secrets(url) if isinstance(url, str) else url)
         raise Misconfigured(f"the address of the dashboard is {shown}; allowed is https://jobs.example/admin/jobs")
     return url.rstrip("/")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(_URL.fullmatch(url) and parts.hostname and parts.port != 0)
+    except ValueError:
+        return False
 
 
 def _build_signer(token: str | None) -> Signer | None:
@@ -95,7 +104,7 @@ def _read_key(app: Jobistemer) -> bytes:
         key = read_shared_secret(app.namespace.settings)
     except ServerRefused as error:
         raise ServerRefused(
-            f"the key for links cannot be read: {error}; the role operator may, or give the dashboard a token"
+            f"the key for links cannot be read; the role operator may, or give the dashboard a token: {error}"
         ) from None
     if not key:
         raise ServerRefused("the server keeps no key for links: it was removed as soon as it was made")

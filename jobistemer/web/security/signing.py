@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime, timedelta
 from hashlib import pbkdf2_hmac, sha256
 from typing import Any, Final, NamedTuple
 
@@ -40,11 +41,14 @@ class Signer:
 
     def decode(self, purpose: str, signed: str, max_age_s: int) -> str | None:
         """Read what `encode` has returned. Returns None when it is forged, or older than `max_age_s` seconds."""
+        text: str
         try:
-            text: str = self._serializer(purpose).loads(signed, max_age_s)
+            text, signed_at = self._serializer(purpose).loads(signed, return_timestamp=True)
         except itsdangerous.BadData:
             return None
-        return text
+        # itsdangerous itself would refuse what a machine has signed whose clock is a second ahead of this one.
+        age = abs(datetime.now(UTC) - signed_at)
+        return text if age <= timedelta(seconds=max_age_s) else None
 
     def _hmac(self, purpose: str) -> itsdangerous.Signer:
         return itsdangerous.Signer(self._key, purpose, **_SIGNER_OPTIONS)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
+from jobistemer.core.checks import is_encodable
 from jobistemer.core.errors import Misconfigured
 
 USER_SCOPE: Final = "jobistemer.user"
@@ -87,8 +88,8 @@ def build_mounted_settings(
 
 def check_token(token: str) -> str:
     """Return a token that is long enough. Raises Misconfigured, with a message that does not show it."""
-    if not isinstance(token, str):
-        raise Misconfigured("the token of the dashboard is no text")
+    if not isinstance(token, str) or not is_encodable(token):
+        raise Misconfigured("the token of the dashboard is no text in UTF-8")
     if len(token) < MIN_TOKEN_LENGTH:
         raise Misconfigured(
             f"the token of the dashboard has {len(token)} characters, {MIN_TOKEN_LENGTH} is the least: "

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 
 import pytest
+import time_machine
 from starlette.testclient import TestClient
 
 from jobistemer import Context, InvalidInput, InvalidStep, Misconfigured
 from jobistemer.contrib.answer_links import TOKEN_VARIABLE, URL_VARIABLE, AnswerLinks
+from jobistemer.web.security.signing import LINK_LIFETIME_S
 from tests.support.apps import drain_queues
 from tests.support.dashboard_client import AT, DashboardClient, HtmlPage
 
@@ -68,6 +71,27 @@ def test_a_link_for_somebody_who_is_not_asked_is_refused_when_it_is_used(app, as
     assert "this question is for ops" in said
 
 
+@pytest.mark.parametrize(
+    ("age_s", "opens"),
+    [(LINK_LIFETIME_S - 60, True), (LINK_LIFETIME_S + 60, False), (-60, True), (-LINK_LIFETIME_S - 60, False)],
+    ids=["a month old", "too old", "by a clock that is ahead", "by a clock that is a month ahead"],
+)
+def test_a_link_opens_its_form_for_thirty_days_though_two_clocks_differ(app, asking, age_s, opens):
+    with time_machine.travel(time.time() - age_s):
+        link = AnswerLinks(app, AT, token=TOKEN).build(asking, "ship", "ops")
+    said = answer(DashboardClient(app.namespace, token=TOKEN).application, link)
+    assert ("Answered" in said, "This link opens nothing" in said) == (opens, not opens)
+
+
+@pytest.mark.parametrize("part", [0, 1, 2], ids=["text", "time", "signature"])
+def test_a_link_that_was_changed_opens_nothing(app, asking, part):
+    links = AnswerLinks(app, AT, token=TOKEN)
+    parts, others = (links.build(asking, "ship", who).rpartition("/")[2].split(".") for who in ("eve", "ops"))
+    parts[part] = others[part] if part != 1 else "zzzzzz"
+    said = answer(DashboardClient(app.namespace, token=TOKEN).application, f"{AT}/answer/{'.'.join(parts)}")
+    assert "This link opens nothing" in said
+
+
 def test_a_link_is_made_from_a_coroutine_too(app, asking):
     link = asyncio.run(AnswerLinks(app, AT, token="").build_async(asking, "ship", "ops"))
     assert link.startswith(f"{AT}/answer/")
@@ -81,8 +105,17 @@ def test_address_and_token_come_from_the_environment(app, monkeypatch):
     assert TOKEN not in link
 
 
+@pytest.mark.parametrize("url", ["HTTPS://Jobs.example", "http://[::1]:8787", "https://jobs.example:8443/admin/jobs"])
+def test_an_address_that_browsers_open_is_taken_as_it_is(app, url):
+    assert AnswerLinks(app, url, token=TOKEN).build("run_1", "ship", "ops").startswith(f"{url}/answer/")
+
+
 @pytest.mark.parametrize(
-    "url", ["jobs.example", "ftp://jobs.example", "https://", "https://a b", "https://x?y=1", "https://ann:pw@x", 5]
+    "url",
+    [
+        *("jobs.example", "ftp://jobs.example", "https://", "https://a b", "https://x?y=1", "https://ann:pw@x", 5),
+        *("https://:8787", "https://x:y", "https://x:99999", "https://x:0", "https://[", "https://[::1"),
+    ],
 )
 def test_an_address_that_no_browser_opens_is_refused_with_the_remedy(app, url):
     with pytest.raises(Misconfigured, match=r"allowed is https://jobs\.example/admin/jobs"):

@@ -36,6 +36,12 @@ def test_a_token_that_can_be_guessed_is_refused():
         made(token="short")
 
 
+def test_a_token_of_the_environment_that_is_no_utf_8_is_refused_and_not_shown():
+    with pytest.raises(Misconfigured, match="is no text in UTF-8") as refused:
+        made(token="\udce4" + 20 * "a")
+    assert "aaaa" not in str(refused.value)
+
+
 def test_a_proxys_name_is_answered_to_beside_the_own_ones():
     assert made(names=("Jobs.Example",)).hosts == {"jobs.example"}
 
