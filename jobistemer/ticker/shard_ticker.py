@@ -24,7 +24,6 @@ from jobistemer.store.continuity import Beat, Continuity
 from jobistemer.store.database import Database
 from jobistemer.store.reads.job_names import read_names
 from jobistemer.store.wakeup import WakeListener
-from jobistemer.ticker.ahead import WorkersCheck
 from jobistemer.ticker.alerts import raise_due_alerts
 from jobistemer.ticker.chores import Chores
 from jobistemer.ticker.deadlines import halt_overdue
@@ -36,6 +35,7 @@ from jobistemer.ticker.sweep import Sweeper
 from jobistemer.ticker.trim import Trimmer
 from jobistemer.ticker.unaccounted import UnaccountedJobs
 from jobistemer.ticker.upcoming import PATIENCE_MS, UpcomingJobs
+from jobistemer.ticker.workers_check import WorkersCheck
 
 EARLY_S = 0.003
 """How long before an instant a ticker wakes up: a wait for wake-ups may end up to two milliseconds late."""

@@ -1,9 +1,8 @@
 """The near future of a ticker: the definitions of jobs that are due soon, their due marks, and claims built ahead.
 
-An instant is claimed a little before it is due, so that its run can begin on the dot. A claim costs the server more
-than the rest of a run does, and many jobs are due at the full minute. Made before the instant, it is no part of what a
-run waits for: the entry lies on its stream, and the worker that fetches it keeps it until the instant by server time.
-Nothing else differs, and what is not claimed by the instant is claimed then.
+An instant is claimed a little before it is due, so that no run waits for the claims of others, which cost the server
+more than the rest of a run does. The entry lies on its stream, and the worker that fetches it keeps it until the
+instant by server time. What is not claimed by then is claimed then.
 """
 
 from __future__ import annotations
@@ -148,9 +147,10 @@ class UpcomingJobs:
         # is recognised by the time when it comes up, and passed over.
         self._heap: list[tuple[int, str]] = []
         self._unprepared: OrderedDict[str, DueJob] = OrderedDict()  # by ids: jobs that lag are put back in each pass
-        # How many jobs of this ticker's share are due at each instant that was not tried ahead of its time; one is
-        # counted again when its definition is read anew.
-        self._untried: dict[int, int] = {}
+        # How many jobs of this share are due at each instant (one that is read anew counts again), and the last instant
+        # that was tried ahead of its time.
+        self._due_counts: dict[int, int] = {}
+        self._tried_ms = 0
 
     def find_unknown(self, marks: dict[str, int], now_ms: int) -> list[str]:
         """Return the jobs among `marks` (job id -> due mark) whose definition or due mark is not known here.
@@ -194,7 +194,7 @@ class UpcomingJobs:
     def divide(self, ticker: str, tickers: list[str]) -> None:
         """Divide the known jobs anew, when a ticker has come or gone."""
         self.share = Share(ticker, tickers)
-        self._heap, self._unprepared, self._untried = [], OrderedDict(), {}
+        self._heap, self._unprepared, self._due_counts = [], OrderedDict(), {}
         for due_job in self.jobs.values():
             self._assign(due_job)
 
@@ -205,7 +205,7 @@ class UpcomingJobs:
         if due_job.is_mine:
             due_job.look_ms = due_job.due_ms
             self._unprepared[due_job.job_id] = due_job
-            self._untried[due_job.due_ms] = self._untried.get(due_job.due_ms, 0) + 1
+            self._due_counts[due_job.due_ms] = self._due_counts.get(due_job.due_ms, 0) + 1
         else:
             due_job.look_ms = due_job.due_ms + self.patience_ms
         heapq.heappush(self._heap, (due_job.look_ms, due_job.job_id))
@@ -221,7 +221,7 @@ class UpcomingJobs:
             due_job = self.jobs.get(job_id)
             if due_job is not None and due_job.look_ms == look_ms:
                 due.append(self.jobs.pop(job_id))
-        self._untried = {due_ms: count for due_ms, count in self._untried.items() if due_ms > now_ms}
+        self._due_counts = {due_ms: count for due_ms, count in self._due_counts.items() if due_ms > now_ms}
         due.reverse()
         return due
 
@@ -232,11 +232,11 @@ class UpcomingJobs:
         unknown until they are put back.
         """
         due_ms = self._heap[0][0] if self._heap else 0
-        jobs = self._untried.get(due_ms)
-        if not jobs or not due_ms - lead_ms(jobs, len(self.share.tickers)) <= now_ms < due_ms:
+        jobs = self._due_counts.get(due_ms)
+        if not jobs or not due_ms - lead_ms(jobs, len(self.share.tickers)) <= now_ms < due_ms > self._tried_ms:
             return []
-        # Tried once: what is left of this instant has no lead, and comes up when it is due.
-        del self._untried[due_ms]
+        # Once: what is put back of this instant comes up when it is due.
+        self._tried_ms = due_ms
         ready: list[DueJob] = []
         others: list[tuple[int, str]] = []
         while self._heap and self._heap[0][0] == due_ms:
@@ -269,7 +269,7 @@ class UpcomingJobs:
         if not self._heap:
             return None
         first_ms = self._heap[0][0]
-        jobs = self._untried.get(first_ms) if self.claims_ahead else None
+        jobs = self._due_counts.get(first_ms) if self.claims_ahead and first_ms > self._tried_ms else None
         return first_ms - lead_ms(jobs, len(self.share.tickers)) if jobs else first_ms
 
 

@@ -92,14 +92,25 @@ class EarlyAttempts:
 
     def _release(self, idle_s: float = IDLE_S) -> None:
         with self._changed:
-            while self._waiting or (not self._is_over and self._changed.wait(idle_s)):
-                if not self._waiting:
-                    continue
-                due_ms = min(self._waiting)
-                left_s = min(self._clock.seconds_until(due_ms), self._kept_until[due_ms] - time.monotonic())
-                if left_s > 0:
-                    self._changed.wait(left_s)
-                else:
-                    # With the lock, so that nobody who takes what has not started misses what is on its way.
-                    self._put(self._take(due_ms))
-            self._has_thread = False
+            try:
+                while self._has_work(idle_s):
+                    self._release_next()
+            finally:
+                self._has_thread = False
+
+    def _has_work(self, idle_s: float) -> bool:
+        """Wait for attempts; return whether there are any."""
+        if not self._waiting and not self._is_over:
+            # What counts is what is there then: they may be added when the wait has just come to its end.
+            self._changed.wait(idle_s)
+        return bool(self._waiting)
+
+    def _release_next(self) -> None:
+        """Put the attempts of the next instant into slots, or wait for it; others may be added meanwhile."""
+        due_ms = min(self._waiting)
+        left_s = min(self._clock.seconds_until(due_ms), self._kept_until[due_ms] - time.monotonic())
+        if left_s > 0:
+            self._changed.wait(left_s)
+        else:
+            # With the lock, so that nobody who takes what has not started misses what is on its way.
+            self._put(self._take(due_ms))

@@ -10,8 +10,8 @@ from jobistemer.core.jobs.limits import Rate
 from jobistemer.store.calls import heartbeats
 from jobistemer.store.database import Database
 from jobistemer.store.reads.queues import list_workers
-from jobistemer.ticker.ahead import WorkersCheck
 from jobistemer.ticker.upcoming import MIN_LEAD_MS
+from jobistemer.ticker.workers_check import WorkersCheck
 from tests.support.apps import empty_app, running_ticker, running_worker, shard_of
 from tests.support.clocks import NOW
 from tests.support.lifecycle import T0

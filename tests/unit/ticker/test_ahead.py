@@ -91,3 +91,12 @@ def test_a_job_that_was_claimed_ahead_comes_up_again_for_its_next_instant(upcomi
     due_job.advance(decision(T0 + 60))
     upcoming.put(due_job, HORIZON)
     assert upcoming.next_ms() == DUE_MS + 60_000 - MIN_LEAD_MS
+
+
+def test_what_is_put_back_undecided_is_not_tried_again_before_it_is_due(upcoming):
+    due_job = add(upcoming, "busy")
+    upcoming.prepare_claims(KEYS)
+    assert upcoming.pop_ahead(DUE_MS - MIN_LEAD_MS) == [due_job]
+    upcoming.put(due_job, HORIZON)
+    assert (upcoming.next_ms(), upcoming.pop_ahead(DUE_MS - 1)) == (DUE_MS, [])
+    assert upcoming.pop_due(DUE_MS) == [due_job]

@@ -87,6 +87,51 @@ def test_after_a_step_back_of_the_clock_an_attempt_is_not_kept_for_long():
     assert slots.all_put.wait(60)
 
 
+def test_an_attempt_that_comes_when_the_thread_is_about_to_leave_begins_all_the_same(monkeypatch):
+    class LateWait(threading.Condition):
+        """Its wait comes to its end, and before it has the lock again another thread adds an attempt."""
+
+        def wait(self, timeout=None):
+            if timeout == early_module.IDLE_S and not late:
+                late.append(attempt("late", NOW - 1))
+                self.release()
+                early.add(late)
+                self.acquire()
+                return False
+            return super().wait(timeout)
+
+    late = []
+    monkeypatch.setattr(threading, "Condition", LateWait)
+    clock = FrozenClock()
+    slots = Slots(clock, 2)
+    early = EarlyAttempts(clock, Prefetch(8), slots.put)
+    early.add([attempt("first", NOW)])
+    assert slots.all_put.wait(10)
+    assert list(slots.put_at) == ["first", "late"]
+    early.take_unstarted()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_after_an_error_of_the_slots_another_thread_goes_on():
+    clock, refusals = FrozenClock(), [RuntimeError("no slot")]
+    slots, refused = Slots(clock, 1), threading.Event()
+
+    def put(attempts):
+        if refusals:
+            refused.set()
+            raise refusals.pop()
+        slots.put(attempts)
+
+    early = EarlyAttempts(clock, Prefetch(8), put)
+    others = set(threading.enumerate())
+    early.add([attempt("refused", NOW)])
+    assert refused.wait(60)
+    for thread in set(threading.enumerate()) - others:
+        thread.join(60)
+    early.add([attempt("next", NOW)])
+    assert slots.all_put.wait(60)
+
+
 def test_without_a_thread_the_fetching_one_waits_itself(monkeypatch, caplog):
     def refuse(*_):
         raise RuntimeError("can't start new thread")
