@@ -146,3 +146,15 @@ def test_a_script_is_short_enough_to_be_read_at_a_glance_or_says_why_it_is_not()
     assert {each.name for each in scripts if len(body(each)) > 40} == {
         each.name for each in scripts if each.header.long
     }
+
+
+def test_no_module_imports_one_that_imports_it():
+    # Imports within functions and for type checkers included: a reader follows them too.
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in FILES}
+    imported = {name: {each for each in imports(path) if each in names} for name, path in names.items()}
+    assert [(name, each) for name, found in imported.items() for each in found if name in imported[each]] == []
+
+
+def imports(path: Path) -> set[str]:
+    nodes = [node for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) and node.module]
+    return {node.module for node in nodes} | {f"{node.module}.{alias.name}" for node in nodes for alias in node.names}

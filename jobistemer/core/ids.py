@@ -105,5 +105,11 @@ def completion_run_id(occurrence: str) -> str:
 
 
 def read_enqueue_ms(run: str) -> int:
-    """Read the Unix milliseconds in a time-ordered run id; of any other id the number means nothing."""
-    return int(run.removeprefix("run_").replace("-", "")[:12], 16)
+    """Read the Unix milliseconds in a time-ordered run id; of another UUID the number means nothing.
+
+    Returns 0 for what is no UUID at all, such as an id in the message of another program.
+    """
+    try:
+        return int(run.removeprefix("run_").replace("-", "")[:12], 16)
+    except ValueError:
+        return 0

@@ -21,7 +21,7 @@ local runs, next_keys = math.min((#KEYS - 3) / 2, 100), read_from(KEYS, 4)
 local now, next_args = tonumber(ARGV[1]), read_from(ARGV, 2)
 
 -- What is read of all runs, and of each stream once, comes before the first write: a key of the wrong type ends the
--- script here. The first write is none that removes: at its memory limit the server refuses the call whole.
+-- script here. What removes comes behind what grows: at its memory limit the server refuses the call whole.
 redis.call('SCARD', streams)
 local due, met = {}, {}
 for _ = 1, runs do
@@ -38,9 +38,10 @@ for _ = 1, runs do
     due[#due + 1] = {run, stream, run_id, place, member, kept}
   end
 end
-local moved = 0
-for _, each in ipairs(due) do
+local moved, gone = 0, {}
+for at, each in ipairs(due) do
   local run, stream, run_id, place, member, kept = unpack(each)
+  gone[at] = member
   if kept[1] then
     redis.call('HSET', run, 'state', 'pending', 'entry',
       enqueue_entry(stream, streams, place, kept[1], kept[2], kept[3]))
@@ -48,6 +49,6 @@ for _, each in ipairs(due) do
     redis.call('HDEL', run, 'message', 'due_at', 'note', 'wait', 'question')
     moved = moved + 1
   end
-  redis.call('ZREM', delayed, member)
 end
+if #gone > 0 then redis.call('ZREM', delayed, unpack(gone)) end
 return {'PROMOTED', moved}

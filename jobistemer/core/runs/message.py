@@ -3,6 +3,7 @@
 What a script counts (number of the attempt, crashes so far) stands in fields of its own beside the message, so that it
 need not understand the JSON. A message changes only when its run is suspended, see `WIRE_VERSION`. Workers of two
 releases read the same streams during a deployment: a name in JSON stays for ever, also where the field has a new name.
+Before the first release one field became one that may be missing (docs/decisions/0269).
 """
 
 from __future__ import annotations

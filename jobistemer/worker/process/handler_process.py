@@ -15,7 +15,7 @@ from typing import Protocol
 
 from jobistemer.runtime.process_info import read_memory_mib
 from jobistemer.worker.process.channel import Channel, ChannelClosed
-from jobistemer.worker.process.pool import START_S, ProcessDied, ProcessNotStarted
+from jobistemer.worker.process.failures import START_S, ProcessDied, ProcessNotStarted
 from jobistemer.worker.process.protocol import AppImported, Assignment, Frame, HandlerEnded, ImportApp
 
 CHECK_S = 0.25

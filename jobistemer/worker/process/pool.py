@@ -11,21 +11,11 @@ from typing import TYPE_CHECKING
 
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.repeat import run_apart
+from jobistemer.worker.process.failures import ProcessNotStarted
 
 # Most workers never start a process: they do without its protocol, which is 0.2 MB.
 if TYPE_CHECKING:
     from jobistemer.worker.process.handler_process import HandlerProcess
-
-START_S = 60.0
-"""Seconds that the import of the app may take."""
-
-
-class ProcessNotStarted(Exception):
-    """A process that could not be started, or could not import the app."""
-
-
-class ProcessDied(Exception):
-    """The end of a process while it ran a handler; the text says how it ended."""
 
 
 class ProcessPool:

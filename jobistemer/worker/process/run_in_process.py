@@ -18,9 +18,10 @@ from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.execute import build_attempt_info, outcome_of_error
 from jobistemer.worker.execute.finish_steps import limit_snoozes
 from jobistemer.worker.execute.injection import needs_injection, read_injected
+from jobistemer.worker.process.failures import ProcessDied, ProcessNotStarted
 from jobistemer.worker.process.handler_process import HandlerProcess
 from jobistemer.worker.process.parent_side import ContextServer
-from jobistemer.worker.process.pool import ProcessDied, ProcessNotStarted, ProcessPool
+from jobistemer.worker.process.pool import ProcessPool
 from jobistemer.worker.process.protocol import Assignment, ShardLocation
 
 log = logging.getLogger("jobistemer.worker")

@@ -14,7 +14,8 @@ from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.execute import outcome_of_error
-from jobistemer.worker.process.pool import START_S, ProcessNotStarted, ProcessPool
+from jobistemer.worker.process.failures import START_S, ProcessNotStarted
+from jobistemer.worker.process.pool import ProcessPool
 
 SPARE_S = 15.0
 """Seconds that a process is kept for suspects after a worker was last seen to be silent."""

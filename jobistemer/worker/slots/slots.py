@@ -24,7 +24,8 @@ from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
-from jobistemer.worker.process.pool import ProcessNotStarted, ProcessPool
+from jobistemer.worker.process.failures import ProcessNotStarted
+from jobistemer.worker.process.pool import ProcessPool
 from jobistemer.worker.slots.concurrency_limit import ConcurrencyLimit, Executor, WaitingAttempts
 from jobistemer.worker.slots.isolation import Isolation
 from jobistemer.worker.slots.threads import ThreadSlots

@@ -107,11 +107,15 @@ def test_an_instant_is_not_decided_and_the_cursor_stays(database):
         assert refused(lambda: claim(database, job(), decision(T0 + MINUTE)))
 
 
-def test_a_delayed_run_stays_delayed(database):
-    database.call(runs.enqueue_run(database.keys, message(), due_at=NOW))
+def test_a_delayed_run_stays_delayed_also_behind_one_without_a_record(database):
+    for run in ("run_1", "run_2"):
+        database.call(runs.enqueue_run(database.keys, message(run), due_at=NOW))
+    database.client.delete(database.keys.run("run_1"))
     fill_up(database)
-    with nothing_written(database):
-        assert refused(lambda: database.call(runs.promote_runs(database.keys, ["default:5:run_1"], NOW)))
+    members = ["default:5:run_1", "default:5:run_2"]
+    for due in (members, members[1:]):
+        with nothing_written(database):
+            assert refused(lambda due=due: database.call(runs.promote_runs(database.keys, due, NOW)))
 
 
 @pytest.mark.parametrize("state", ["succeeded", "failed", "canceled"])

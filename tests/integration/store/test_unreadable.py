@@ -432,3 +432,18 @@ def test_a_delayed_run_whose_state_cannot_be_read_is_listed_with_the_others(app,
     database.client.hset(database.keys.run(garbled.id), "state", "purple")
     listed = {run.id: (run.state, run.place) for run in jobs.list_delayed([database])}
     assert listed == {garbled.id: ("unreadable", "default:5"), fine.id: ("scheduled", "default:5")}
+
+
+def test_an_entry_with_an_odd_id_and_no_time_is_listed_and_executed_with_the_others(app, database):
+    worker = StepWorker(database, app)
+    database.client.xadd(
+        database.keys.stream("default:5"),
+        {"m": '{"run":"run_odd","handler":"note","payload":{"text":"odd"}}', "n": 0, "c": 0},
+    )
+    fine = app.enqueue("note", {"text": "fine"})
+    assert [(run.id, run.enqueued_at > 0) for run in entries.list_entries([database])] == [
+        ("run_odd", False),
+        (fine.id, True),
+    ]
+    worker.work()
+    assert app.done == ["odd", "fine"]

@@ -102,13 +102,19 @@ def test_a_second_send_says_once_more_that_the_group_is_halted(database, childre
     assert [each.extensions[0] for each in (first, again)] == [Reply("HALTED", [1])] * 2
 
 
-@pytest.mark.parametrize("failure", ["continue", "retry_on_failure"])
-def test_a_second_send_halts_nothing_under_the_other_strategies(database, failure):
+def two_children(database, failure):
+    """The children of a group with another strategy than `fail_fast`, as a worker has fetched them."""
     enqueue(database)
     parent = fetch_one(database)
     add_children(database, parent, range(2), failure, retry=NO_RETRIES)
     hand_over(database, parent, failure)
-    call = run_ends.record_end(database.keys, build_ended(fetch(database)[0], "failed", error="no"), None)
+    return fetch(database)
+
+
+@pytest.mark.parametrize("failure", ["continue", "retry_on_failure"])
+def test_a_second_send_halts_nothing_under_the_other_strategies(database, failure):
+    first, _ = two_children(database, failure)
+    call = run_ends.record_end(database.keys, build_ended(first, "failed", error="no"), None)
     database.call(call)
     assert database.call(call).extensions[0].word == "BEFORE"
 
@@ -127,11 +133,7 @@ def count_word(database, delivery, state, error):
 
 @pytest.mark.parametrize("failure", ["continue", "retry_on_failure"])
 def test_the_other_strategies_halt_nothing(database, failure):
-    enqueue(database)
-    parent = fetch_one(database)
-    add_children(database, parent, range(2), failure, retry=NO_RETRIES)
-    hand_over(database, parent, failure)
-    first, _ = fetch(database)
+    first, _ = two_children(database, failure)
     assert count_word(database, first, "failed", "no") == "COUNTED"
     assert "halt" not in group(database)
 

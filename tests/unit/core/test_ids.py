@@ -39,3 +39,8 @@ def test_every_node_computes_the_same_identity_from_the_same_context(computed, f
 def test_another_context_is_another_identity(one_and_other):
     one, other = one_and_other
     assert one != other
+
+
+@pytest.mark.parametrize("odd", ["", "run_odd", "nonsense"])
+def test_an_id_that_is_no_uuid_tells_no_time(odd):
+    assert ids.read_enqueue_ms(odd) == 0

@@ -18,8 +18,9 @@ from jobistemer.core.runs.message import Delivery
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
+from jobistemer.worker.process.failures import ProcessNotStarted
 from jobistemer.worker.process.handler_process import HandlerProcess
-from jobistemer.worker.process.pool import ProcessNotStarted, ProcessPool
+from jobistemer.worker.process.pool import ProcessPool
 from jobistemer.worker.slots import isolation as isolation_module
 from jobistemer.worker.slots.concurrency_limit import ConcurrencyLimit
 from jobistemer.worker.slots.isolation import Isolation
