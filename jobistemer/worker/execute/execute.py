@@ -29,6 +29,7 @@ from jobistemer.store.calls import jobs
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt, ToolsFactory
 from jobistemer.worker.attempts.in_flight import RunningAttempts
+from jobistemer.worker.execute import forks
 from jobistemer.worker.execute.fan_out import FanOut
 from jobistemer.worker.execute.finish_steps import finish_steps, finish_steps_async
 from jobistemer.worker.execute.injection import needs_injection, read_injected
@@ -143,7 +144,10 @@ def outcome_of_result(value: object, handler: Handler, *, hands_over: bool = Fal
 
     A result that cannot be stored, or is not of the annotated type, is a failure without retry. hands_over: a reducer
     will give the result of the run, so that this value is not held against the annotation.
+    Does not return in a process that the handler has forked off.
     """
+    if forks.is_forked:
+        forks.end_forked(None)
     if value is None and (handler.may_return_none or hands_over):
         return NOTHING_RETURNED
     if isinstance(value, Done):
@@ -156,7 +160,12 @@ def outcome_of_result(value: object, handler: Handler, *, hands_over: bool = Fal
 
 
 def outcome_of_error(error: BaseException, retry_filter: RetryFilter = ALWAYS) -> Outcome:
-    """Return the outcome of a handler that raised, `sys.exit` and the like included; no exception breaks this."""
+    """Return the outcome of a handler that raised, `sys.exit` and the like included; no exception breaks this.
+
+    Does not return in a process that the handler has forked off.
+    """
+    if forks.is_forked:
+        forks.end_forked(error)
     try:
         return _outcome_of_error(error, retry_filter)
     except BaseException as broken:  # noqa: BLE001 - attributes of an exception are user code and may raise anything

@@ -41,6 +41,7 @@ from jobistemer.worker.attempts.run_logger import ForwardingHandler
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.execute import describe_error, outcome_of_error, outcome_of_result
 from jobistemer.worker.execute.finish_steps import judge_steps, undo_steps
+from jobistemer.worker.execute.forks import watch_forks
 from jobistemer.worker.execute.middleware import apply_middleware
 from jobistemer.worker.process.channel import Channel, ChannelClosed
 from jobistemer.worker.process.child_side import ContextProxy, FanOutProxy, WorkerConnection, remote_results
@@ -96,12 +97,19 @@ class ChildRunner:
 
     def work(self) -> None:
         """Run assignments until the worker closes the channel."""
-        while (received := self._assignments.get()) is not None:
-            assignment, connection = received
-            done = self._perform(assignment, connection)
-            self._is_busy = False
-            connection.close(done)
+        with watch_forks():
+            while (received := self._assignments.get()) is not None:
+                assignment, connection = received
+                done = self._perform(assignment, connection)
+                self._is_busy = False
+                connection.close(done)
         call_stop_hooks(self._plugins.worker_hooks, self._run_on_loop)
+
+    def forget_worker(self) -> None:
+        """Close the channel, in a process that was forked off: its frames would stand among those of this one."""
+        self._is_busy = False
+        self._connection.leave()
+        self._channel.close()
 
     def forward_record(self, logger: str, level: int, text: str, trace: str, facts: bytes) -> bool:
         """Let the worker log a line. Returns False when no attempt is running: then the worker does not listen."""
@@ -218,7 +226,10 @@ def main() -> None:
     # A signal to all processes of the worker is for the worker only, which lets its runs finish and then ends this one.
     for number in _SIGNALS:
         signal.signal(number, lambda *_: None)
-    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    end = socket.socket(fileno=int(sys.argv[1]))
+    # A program that a handler starts must not keep the channel open when this process has died.
+    end.set_inheritable(False)
+    channel = Channel(end)
     with suppress(ChannelClosed):
         _serve(channel)
     # A thread that a handler has left must not keep this process alive, since no worker would end it later.
@@ -234,6 +245,7 @@ def _serve(channel: Channel) -> None:
         # The app has not set up logging at import, so its lines go where those of the worker go.
         logging.basicConfig(level=start.log_level, handlers=[ForwardingHandler(runner.forward_record)])
     enable_own_loggers()
+    os.register_at_fork(after_in_child=runner.forget_worker)
     start_thread(runner.listen, "channel")
     channel.send(AppImported())
     runner.work()

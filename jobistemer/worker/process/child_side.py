@@ -91,9 +91,15 @@ class WorkerConnection:
             self._is_closed = True
             self._channel.send(done)
 
+    def leave(self) -> None:
+        """Send nothing more, in a process that the handler has forked off: the connection belongs to its parent."""
+        # New locks: threads that are not in this process may have held them.
+        self._send_lock, self._question_lock = threading.Lock(), threading.RLock()
+        self._is_closed = True
+
     def _send_question(self, question: protocol.Frame) -> None:
         if not self.send(question):
-            raise Conflict("this attempt has ended: its context can no longer be used")
+            raise Conflict("this context can no longer be used: its attempt has ended, or runs in another process")
 
     def _read_reply(self, frame: protocol.Frame) -> Any:
         if not isinstance(frame, protocol.QuestionReply):

@@ -76,6 +76,14 @@ class HandlerProcess:
         """The process id."""
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the process has ended; it can still be killed with what it has started, and waited for."""
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
+
     def perform(self, assignment: Assignment, frame_handler: FrameHandler) -> HandlerEnded:
         """Run an assignment and return its result. Meanwhile `frame_handler` serves the frames of the process.
 
@@ -97,7 +105,10 @@ class HandlerProcess:
         self._channel.send(frame)
 
     def receive(self) -> Frame:
-        """Return the next frame. Raises ChannelClosed, or ProcessDied when the process has passed its memory limit."""
+        """Return the next frame.
+
+        Raises ChannelClosed, also when the process has ended, or ProcessDied when it has passed its memory limit.
+        """
         while True:
             # Before each frame, so that a process that sends frames without a pause is checked too.
             if (now := time.monotonic()) >= self._next_check:
@@ -106,6 +117,9 @@ class HandlerProcess:
                 self._frame_handler.check()
             if (frame := self._channel.receive(CHECK_S)) is not None:
                 return frame
+            if self.has_ended:
+                # What it has started may keep the channel open.
+                raise ChannelClosed("the process has ended")
 
     def kill(self) -> None:
         """Kill the process and what it has started. Any thread may call this."""

@@ -33,15 +33,22 @@ class ProcessPool:
 
     def acquire(self) -> HandlerProcess:
         """Take the idle process that was used last, or start a new one. Raises ProcessNotStarted."""
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
+        while (child := self._take_idle()) is not None:
+            if not child.has_ended:
+                return child
+            # Killed from outside since its last run, such as by the system for its memory: no run is to suffer for it.
+            child.kill()
+            child.end()
         try:
             from jobistemer.worker.process.handler_process import HandlerProcess  # noqa: PLC0415 - see above
         except OSError as error:
             # No file descriptor is left, so that there is none for a process either.
             raise ProcessNotStarted(f"its process could not be started: {error}") from error
         return HandlerProcess(self._settings.app, self._folder, self._settings.child_max_memory_mib)
+
+    def _take_idle(self) -> HandlerProcess | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
 
     def release(self, child: HandlerProcess) -> None:
         """Keep a process for the next run, unless it has reached the limit of runs or of memory."""

@@ -11,6 +11,7 @@ from typing import Any
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
+from jobistemer.worker.execute.forks import watch_forks
 from jobistemer.worker.slots.coroutines import CoroutineSlots
 from jobistemer.worker.slots.isolation import Isolation
 from jobistemer.worker.slots.threads import raise_stopped
@@ -79,6 +80,10 @@ class EventLoop:
         self._pinged_at = self.interrupted_at = 0.0
 
     def _run(self) -> None:
+        with watch_forks():
+            self._run_loop()
+
+    def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
         if self._prepare is not None:
             self._loop.run_until_complete(self._prepare())

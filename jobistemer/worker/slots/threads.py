@@ -14,6 +14,7 @@ from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.execute import outcome_of_error, run
+from jobistemer.worker.execute.forks import watch_forks
 from jobistemer.worker.slots.isolation import Isolation
 
 ReportEnd = Callable[[Attempt], None]
@@ -104,8 +105,9 @@ class ThreadSlots:
         return True
 
     def _work(self) -> None:
-        while self._run_attempts():
-            pass
+        with watch_forks():
+            while self._run_attempts():
+                pass
 
     def _run_attempts(self) -> bool:
         """Run attempts until one of them was stopped. Returns whether this thread goes on: it could not be replaced."""

@@ -168,6 +168,19 @@ def returns_a_coroutine():
     return asyncio.sleep(0)
 
 
+def forks():
+    """The exit code of the process that comes out of the handler a second time."""
+    child = os.fork()
+    if child == 0:
+        sys.exit(5)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def forks_and_returns():
+    child = os.fork()
+    return "child" if child == 0 else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 def gives_up():
     raise Fail("no such customer")
 
@@ -252,7 +265,12 @@ async def async_stops_iteration():
     raise StopIteration(1)
 
 
+async def async_forks():
+    return forks()
+
+
 COROUTINES = [
+    async_forks,
     *(swallows_cancellation, cancels_itself, raises_cancelled, stops_the_loop, closes_the_loop, nests_loops),
     *(runs_the_loop, exits_in_a_task, misuses_a_generator),
     *(async_exits, async_interrupts, async_leaves_generator, async_stops_iteration),
@@ -329,6 +347,19 @@ for function in KILLERS:
     app.add_handler(
         function, f"{function.__name__}.process", [("app", app.defaults), ("task", Options(executor="process"))]
     )
+
+
+@app.task(executor="process")
+def forks_and_dies() -> None:
+    if os.fork() == 0:
+        time.sleep(3600)
+    os._exit(7)
+
+
+@app.task(executor="process")
+def starts_a_program_and_dies() -> None:
+    os.system("exec sleep 3600 &")
+    os._exit(7)
 
 
 @app.task(executor="process")

@@ -6,6 +6,8 @@ help ends in the dead letters.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -100,6 +102,8 @@ BOTH = {
     "leaves_a_talking_daemon": (OK, "None"),
     "deletes_its_arguments": (OK, "None"),
     "nests_a_loop": (OK, "nested"),
+    "forks": (OK, "5"),
+    "forks_and_returns": (OK, "0"),
 }
 ONE = {
     "changes_signals.thread": (DEAD, "ValueError: signal only works in main thread"),
@@ -109,6 +113,8 @@ ONE = {
     "kills_by_signal.process": (DEAD, "its process was killed"),
     "kills_by_abort.process": (DEAD, "its process died with signal 6 (SIGABRT)"),
     "kills_by_alarm.process": (DEAD, "its process died with signal 14 (SIGALRM)"),
+    "forks_and_dies": (DEAD, "its process ended with exit code 7"),
+    "starts_a_program_and_dies": (DEAD, "its process ended with exit code 7"),
     "closes_everything": (DEAD, "its process "),
     "writes_into_the_channel": (DEAD, "its process was killed, or closed the channel to its worker"),
     "hogs_memory": (DEAD, "MiB, allowed are 300"),
@@ -125,6 +131,7 @@ ONE = {
     "async_leaves_generator.loop": (DEAD, "GeneratorExit"),
     "async_stops_iteration.loop": (DEAD, "RuntimeError: coroutine raised StopIteration"),
     "cancels_everybody": (OK, "None"),
+    "async_forks.loop": (OK, "5"),
 }
 ZOO = {f"{name}.{where}": expected for name, expected in BOTH.items() for where in ("thread", "process")} | ONE
 
@@ -142,6 +149,13 @@ def test_the_outcome_is_the_truth_and_the_worker_goes_on(app, worker, task):
     assert (found, said[: len(text)] if said.startswith(text) else text if text in said else said) == (state, text)
     assert len(said) <= 4_000
     assert app.enqueue("where").result(timeout=60) == worker.pid
+
+
+def test_a_process_that_has_died_between_two_runs_is_replaced_before_the_next_one(app, worker):
+    apart = app.enqueue("where_apart").result(timeout=60)
+    os.kill(apart, signal.SIGKILL)
+    wait_until(lambda: not is_running(apart), "the process is dead")
+    assert app.enqueue("where_apart").result(timeout=60) != apart
 
 
 @pytest.mark.timeout(300)
