@@ -185,6 +185,7 @@ class RunningAttempts:
         self.long_attempts = LongAttempts()
         # Runs that were cancelled while this worker had them, with the reason; some may still wait for a slot.
         self._canceled: dict[str, str] = {}
+        self._cancel_lock = threading.Lock()
 
     def begin(self, attempt: Attempt, stop: Callable[[], None]) -> bool:
         """Note that a slot runs this attempt now, and return whether its handler may be called; `stop` interrupts it.
@@ -265,6 +266,8 @@ class RunningAttempts:
 
     def cancel(self, runs_to_cancel: Mapping[str, str]) -> None:
         """Remember cancelled runs, with the reason where it is known, so that none of them is begun."""
-        self._canceled |= runs_to_cancel
-        while len(self._canceled) > MAX_CANCELS:
-            del self._canceled[next(iter(self._canceled))]
+        # The threads of several shards call this.
+        with self._cancel_lock:
+            self._canceled |= runs_to_cancel
+            while len(self._canceled) > MAX_CANCELS:
+                del self._canceled[next(iter(self._canceled))]

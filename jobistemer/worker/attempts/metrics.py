@@ -34,7 +34,8 @@ class _TaskMetrics:
 
     def __add__(self, other: _TaskMetrics) -> _TaskMetrics:
         result = _TaskMetrics()
-        result.ends = self.ends + other.ends
+        # Copies, which are atomic: to add up the counters themselves would fail while their threads count.
+        result.ends = self.ends.copy() + other.ends.copy()
         result.durations, result.waits = self.durations + other.durations, self.waits + other.waits
         return result
 
