@@ -18,6 +18,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from jobistemer.app import Jobistemer, RunHandle
+from jobistemer.contrib.app_check import check_app
 from jobistemer.core.checks import check_author, check_id, show
 from jobistemer.core.errors import Misconfigured, ServerRefused
 from jobistemer.core.handlers.step_journal import build_identity
@@ -38,12 +39,14 @@ class AnswerLinks:
     url: the address of the dashboard as browsers reach it, with its path; by default JOBISTEMER_DASHBOARD_URL.
     token: that of the dashboard, by default JOBISTEMER_DASHBOARD_TOKEN; "" for a dashboard without one, as those are
     that are mounted in an application: its key stands on the server, where the user of this process has to be allowed
-    to read it (role operator). The token itself is in no link.
-    Raises Misconfigured for an address that browsers cannot open, and when no secret is there to sign with.
+    to read it (role operator). Each link is signed with the key of now: when it is removed from the server, or the
+    server is emptied, all earlier links lose their value. The token itself is in no link.
+    Raises Misconfigured for what is no app, for an address that browsers cannot open, and when no secret is there to
+    sign with.
     """
 
     def __init__(self, app: Jobistemer, url: str | None = None, *, token: str | None = None) -> None:
-        self._app = app
+        self._app = check_app("AnswerLinks", app)
         self._url = _check_url(os.environ.get(URL_VARIABLE, "") if url is None else url)
         self._signer = _build_signer(os.environ.get(TOKEN_VARIABLE) if token is None else token)
 
@@ -58,14 +61,9 @@ class AnswerLinks:
         """
         run_id = run.id if isinstance(run, RunHandle) else check_id("run id", run)
         link = AnswerLink(run_id, build_identity(name), check_author(person))
-        return f"{self._url}/answer/{encode_link(self._find_signer(), link)}"
+        return f"{self._url}/answer/{encode_link(self._signer or Signer(_read_key(self._app)), link)}"
 
     build_async = twin(build)
-
-    def _find_signer(self) -> Signer:
-        if self._signer is None:
-            self._signer = Signer(_read_key(self._app))
-        return self._signer
 
 
 def _check_url(url: str) -> str:

@@ -29,6 +29,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobistemer.app import Jobistemer
 from jobistemer.app.handles import RunHandle
+from jobistemer.contrib.app_check import check_app
 from jobistemer.core.checks import check_range, show
 from jobistemer.core.errors import InvalidInput, Misconfigured, NotConnected, UnknownRun
 from jobistemer.core.safe_text import escape_text
@@ -85,6 +86,7 @@ def jobistemer_lifespan(
     `get_jobistemer` gives the app to endpoints. At the end the connections of the process are closed.
     Raises Misconfigured; the lifespan raises what `app.deploy` raises.
     """
+    check_app("the lifespan", app)
     slots = WorkerSettings().concurrency if worker is True else worker or 0
     # Checked here: a wrong number must not wait for the first start of the server.
     app.running(ticker=ticker, worker=slots)

@@ -26,6 +26,7 @@ from flask import Flask, Response, abort, current_app, request
 from flask.cli import ScriptInfo
 
 from jobistemer.app import Jobistemer
+from jobistemer.contrib.app_check import check_app
 from jobistemer.contrib.dashboard_bridge import BridgedRequest, call_dashboard
 from jobistemer.contrib.role_commands import RoleCommands
 from jobistemer.core.checks import show
@@ -50,11 +51,7 @@ class FlaskJobistemer:
     """
 
     def __init__(self, jobs: Jobistemer, flask_app: Flask | None = None) -> None:
-        if not isinstance(jobs, Jobistemer):
-            raise Misconfigured(
-                f"the extension is given {show(jobs)}, allowed is an app: FlaskJobistemer(Jobistemer())"
-            )
-        self.jobs = jobs
+        self.jobs = check_app("the extension", jobs)
         self._flask_app: Flask | None = None
         jobs.middleware(self._provide_context)
         if flask_app is not None:
@@ -130,7 +127,7 @@ def mount_dashboard(
         raise Misconfigured(f"endpoint {show(endpoint)} is taken: give this dashboard another one, endpoint=…")
     names = hosts if isinstance(hosts, str) else tuple(hosts)
     prefix, inner = f"/{path.strip('/')}".rstrip("/"), dashboard(jobs, hosts=names, read_only=read_only)
-    _check_static(flask_app, prefix, names)
+    _check_static(flask_app, prefix, names, [getattr(route, "path", "") for route in inner.routes])
 
     def show_dashboard(**_parts: str) -> Any:
         if not needs_login(request.path.removeprefix(prefix)):
@@ -146,15 +143,16 @@ def mount_dashboard(
         flask_app.add_url_rule(rule, endpoint, show_dashboard, methods=["GET", "POST"], host=host)
 
 
-def _check_static(flask_app: Flask, prefix: str, hosts: Iterable[str]) -> None:
-    """Refuse a path whose style sheet the rule of Flask for its own static files would answer, with 404."""
+def _check_static(flask_app: Flask, prefix: str, hosts: Iterable[str], paths: Iterable[str]) -> None:
+    """Refuse a path under which the rule of Flask for its own static files would answer for pages, with 404."""
     taken = flask_app.static_url_path if flask_app.has_static_folder else None
     if flask_app.url_map.host_matching and taken is not None:
         # The static files are on a host of their own, which is another one than those of the dashboard as a rule.
         theirs = {(rule.host or "").partition(":")[0].lower() for rule in flask_app.url_map.iter_rules("static")}
         taken = taken if theirs & {"localhost", *(name.lower().rstrip(".") for name in hosts)} else None
     # Of rules that fit, that with the longer fixed part counts, then that which was added first.
-    if taken in {prefix, f"{prefix}/static"}:
+    hidden = tuple(f"{prefix}/{path.split('/')[1]}/" for path in paths if path.strip("/"))
+    if taken is not None and (taken == prefix or f"{taken}/".startswith(hidden)):
         raise Misconfigured(
             f"the dashboard at {show(prefix or '/')} and the static files of this Flask application, at "
             f"{show(taken or '/')}, take the same paths: make it with Flask(…, static_folder=None) or another "

@@ -39,6 +39,7 @@ from sqlalchemy.orm import Session
 
 from jobistemer.app import Jobistemer, RunHandle, TaskHandle
 from jobistemer.app.request import Request
+from jobistemer.contrib.app_check import check_app
 from jobistemer.contrib.outbox_calls import (
     NEVER_MS,
     OutboxRow,
@@ -72,6 +73,7 @@ class Outbox:
         job: str = JOB,
         every: float | None = 1.0,
     ) -> None:
+        check_app("the outbox", app)
         if not isinstance(engine, Engine):
             raise Misconfigured(f"outbox: engine is {show(engine)}, allowed is an Engine: create_engine(…)")
         self._app, self._engine = app, engine

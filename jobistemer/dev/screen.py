@@ -17,8 +17,9 @@ from jobistemer.dev.snapshot import Snapshot
 from jobistemer.terminal import tables
 
 FIXED_LINES = 26
-MAX_NAME = 40
 """Lines of the tables that do not grow; occurrences and events share the rest of the terminal."""
+MAX_NAME = 40
+"""Characters of a name that are shown."""
 
 _LOGGED_LEVEL: Final = re.compile(r"\[[^\]]+\] (?:\d\d:\d\d:\d\d (\w+)|  )")
 _LEVEL_STYLES: Final = {"error": "red", "warning": "yellow", "critical": "red", None: "red"}

@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from jobistemer.core.checks import show
+from jobistemer.core.errors import Misconfigured
 from jobistemer.web.shared.settings import build_mounted_settings
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ def dashboard(
     `by`. token: required from every user.
     Raises Misconfigured, or InvalidInput for a name that cannot be recorded.
     """
+    if not hasattr(app, "namespace"):
+        raise Misconfigured(f"the dashboard is given {show(app)} as its app, allowed is the object: app = Jobistemer()")
     from jobistemer.web.application import make_application  # noqa: PLC0415 - an extra, which few applications have
 
     settings = build_mounted_settings(hosts, read_only=read_only, by=by, user_header=user_header, token=token)

@@ -22,7 +22,7 @@ from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
 from jobistemer.worker.attempts.attempt import Attempt
 from tests.support.clocks import NOW
-from tests.support.shard_state import records
+from tests.support.shard_state import Stream, records
 
 MINUTE = 60
 T0 = NOW // 1000
@@ -35,6 +35,13 @@ def message(run: str = "run_1", **changes: Any) -> Message:
 
 def enqueue(database: Database, run: str = "run_1", **changes: Any) -> Reply:
     return database.call(runs.enqueue_run(database.keys, message(run, **changes)))
+
+
+def again_records(database: Database, run: str, text: str) -> dict[str, Any]:
+    """The records of a run that does the work of run_1 once more, with its message as it is sent; to compare."""
+    entry = records(database)[f"run:{run}"]["entry"]
+    fields = {"state": "pending", "handler": "greet", "place": "default:5", "entry": entry, "retry_of": "run_1"}
+    return {f"run:{run}": fields, "stream:default:5": Stream({entry: {"m": text, "n": "0", "c": "0"}}, {})}
 
 
 def fetch(database: Database, worker: str = "alice", where: str = "default:5", count: int = 10) -> list[Delivery]:

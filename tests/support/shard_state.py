@@ -68,9 +68,12 @@ def expiring_keys(database: Database) -> set[str]:
 
 
 def ttl_ms(database: Database, key: str) -> int:
-    """How long a key still lives, rounded up to whole minutes since real servers count on."""
+    """How long a key still lives, rounded up to whole minutes since real servers count on.
+
+    Less than two seconds more than a minute are none: a worker on a busy machine may see the server's clock too late.
+    """
     remaining = database.client.pttl(f"{database.keys.tag}:{key}")
-    return -(-remaining // 60_000) * 60_000 if remaining > 0 else remaining
+    return max(1, -(-(remaining - 2_000) // 60_000)) * 60_000 if remaining > 0 else remaining
 
 
 @contextmanager

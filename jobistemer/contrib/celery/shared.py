@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 import msgspec
 
 from jobistemer.app import Jobistemer
+from jobistemer.contrib.app_check import check_app
 from jobistemer.contrib.celery.groups import declare_chords
 from jobistemer.contrib.celery.links import NEXT, TASKS, AsyncResult, Link, build_request
-from jobistemer.core.checks import show
-from jobistemer.core.errors import InvalidInput, Misconfigured
+from jobistemer.core.errors import InvalidInput
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.control_errors import Retry
 from jobistemer.core.jobs.limits import Rate
@@ -27,9 +27,7 @@ _shared: dict[str, SharedTask] = {}
 
 def set_default_app(app: Jobistemer) -> None:
     """Declare the shared tasks, also those that follow, in this app. Raises InvalidDefinition, Misconfigured."""
-    if not isinstance(app, Jobistemer):
-        raise Misconfigured(f"the app is {show(app)}, allowed is an app of Jobistemer")
-    TASKS.app = app
+    TASKS.app = check_app("set_default_app", app)
     declare_chords(app)
     for task in _shared.values():
         task.declare(app)

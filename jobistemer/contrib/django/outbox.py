@@ -19,16 +19,20 @@ from django.db import connections, transaction
 
 from jobistemer.app import Jobistemer, RunHandle, TaskHandle
 from jobistemer.app.request import Request
+from jobistemer.contrib.app_check import check_app
 from jobistemer.contrib.outbox_calls import NEVER_MS, OutboxRow, build_call, declare_relay, encode_call, relay_batch
 
 JOB = "outbox-relay"
 
 
 class DjangoOutbox:
-    """The outbox of an app. using: the alias of the database. every: see `jobistemer.contrib.outbox.Outbox`."""
+    """The outbox of an app. using: the alias of the database. every: see `jobistemer.contrib.outbox.Outbox`.
+
+    Raises Misconfigured for what is no app.
+    """
 
     def __init__(self, app: Jobistemer, *, using: str = "default", job: str = JOB, every: float | None = 1.0) -> None:
-        self._app, self._using = app, using
+        self._app, self._using = check_app("the outbox", app), using
         if every is not None:
             declare_relay(app, self.relay, job, every)
 

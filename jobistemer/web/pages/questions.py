@@ -47,6 +47,7 @@ def build_form(dashboard: Dashboard, found: OpenQuestion) -> QuestionForm:
 def answer_page(request: Request) -> Response:
     """Render the form that a signed link opens, and nothing else."""
     dashboard = get_dashboard(request)
+    _refuse_when_read_only(dashboard)
     _ = dashboard.shards
     link = _read_link(dashboard, request.path_params["link"])
     found = require_question(dashboard.namespace, link.run)
@@ -63,13 +64,18 @@ async def send_answer(request: Request) -> Response:
 
 def _take_answer(request: Request, form: FormValues) -> Response:
     dashboard = get_dashboard(request)
-    if dashboard.read_only:
-        raise HTTPException(403, "This dashboard is read-only.")
+    _refuse_when_read_only(dashboard)
     _ = dashboard.shards
     check_form(request, form)
     link = _read_link(dashboard, request.path_params["link"])
     text = answer_question(dashboard.namespace, link.run, read_answer(form), link.person, link.name)
     return dashboard.render_page(request, "answer.html", form=None, person=link.person, is_open=False, done=text)
+
+
+def _refuse_when_read_only(dashboard: Dashboard) -> None:
+    # Before the link is read: without a token a read-only dashboard does not know the key, and would call it broken.
+    if dashboard.read_only:
+        raise HTTPException(403, "This dashboard is read-only: open the link on one that takes answers.")
 
 
 def _sign_link(dashboard: Dashboard, found: OpenQuestion, person: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
@@ -33,6 +33,8 @@ from jobistemer.web.shared.settings import USER_SCOPE, DashboardSettings
 from jobistemer.web.shared.static_files import mark_files
 
 FLASH_LIFETIME_S: Final = 60
+KEY_AGE_S: Final = 10.0
+"""After so long the key that dashboards share is read again: it may have been removed, or the server emptied."""
 MAX_BY_LENGTH: Final = 100
 _MOVING: Final = re.compile(r'<small>[^<]*</small></time>|<time id="as-of">[^<]*</time>')
 """The parts of a page that follow the time and nothing else: distances from now, and the time of the page itself."""
@@ -52,7 +54,8 @@ class Dashboard:
         self._by = settings.by or f"{user_name()[: MAX_BY_LENGTH - 16]} by dashboard"
         # Until the server has told the key that dashboards without a token share: one of this process.
         self._signer = self.authenticator.forms_signer or Signer()
-        self._has_shared_signer = self.authenticator.requires_token or self.read_only
+        self._reads_key = not (self.authenticator.requires_token or self.read_only)
+        self._key, self._key_read_at = b"", -math.inf
         # Checks the name: one that cannot be recorded is refused at the start, not with the first action.
         JobControl(namespace, self._by)
 
@@ -60,12 +63,20 @@ class Dashboard:
     def shards(self) -> list[Database]:
         """The shards of the namespace, connected. Raises NotConnected."""
         shards = self.namespace.shards
-        if not self._has_shared_signer:
-            # A viewer has no right to make the key. Its pages are shown all the same; the server refuses its actions.
-            with suppress(ServerRefused):
-                self._signer = Signer(read_shared_secret(self.namespace.settings))
-            self._has_shared_signer = True
+        if self._reads_key and time.monotonic() - self._key_read_at >= KEY_AGE_S:
+            self._read_key()
         return shards
+
+    def _read_key(self) -> None:
+        try:
+            key = read_shared_secret(self.namespace.settings)
+        except ServerRefused:
+            # A viewer has no right to make the key. Its pages are shown all the same; the server refuses its actions.
+            self._reads_key = False
+            return
+        self._key_read_at = time.monotonic()
+        if key != self._key:
+            self._key, self._signer = key, Signer(key)
 
     @property
     def signer(self) -> Signer:

@@ -43,10 +43,9 @@ class EndCounts:
                     self._put(day, counts)
                 else:
                     recent += counts
-            # The sum of two counters leaves out what has become nothing.
             return self._sum + recent
 
     def _put(self, day: int, counts: Counter[str]) -> None:
-        self._sum.subtract(self._days.get(day, {}))
-        self._sum.update(counts)
+        # What has become nothing is left out by the difference: names of tasks come and go.
+        self._sum = self._sum - self._days.get(day, Counter()) + counts
         self._days[day] = counts

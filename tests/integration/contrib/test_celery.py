@@ -165,7 +165,7 @@ def test_tasks_without_an_app_and_unknown_options_are_refused_by_name(app, monke
     monkeypatch.setattr(TASKS, "app", None)
     with pytest.raises(Misconfigured, match="set_default_app"):
         add.delay(1, 2)
-    with pytest.raises(Misconfigured, match="allowed is an app"):
+    with pytest.raises(Misconfigured, match=r"allowed is the object: app = Jobistemer\(\)"):
         set_default_app("app")
 
 

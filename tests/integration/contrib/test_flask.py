@@ -101,7 +101,7 @@ def test_a_view_enqueues(jobs):
     assert jobs.run(run).result(timeout=60) == "shop"
     with make_flask().app_context(), pytest.raises(Misconfigured, match=r"init_app\(app\)"):
         get_jobistemer()
-    with pytest.raises(Misconfigured, match="allowed is an app"):
+    with pytest.raises(Misconfigured, match=r"allowed is the object: app = Jobistemer\(\)"):
         FlaskJobistemer(flask)
 
 
@@ -202,7 +202,11 @@ def test_a_dashboard_may_be_all_of_a_site_and_a_second_one_has_a_name_of_its_own
 
 @pytest.mark.parametrize(
     ("path", "static"),
-    [("/", {}), ("/jobs", {"static_url_path": "/jobs/static"}), ("/", {"static_url_path": "/"})],
+    [
+        *(("/", {}), ("/jobs", {"static_url_path": "/jobs/static"}), ("/", {"static_url_path": "/"})),
+        *(("/", {"static_url_path": "/runs"}), ("/", {"static_url_path": "/jobs/files"})),
+        ("/admin/jobs", {"static_url_path": "/admin/jobs/jobs"}),
+    ],
 )
 def test_a_dashboard_that_the_static_files_of_flask_would_hide_is_refused(jobs, path, static):
     flask = make_flask(**static)
@@ -211,7 +215,9 @@ def test_a_dashboard_that_the_static_files_of_flask_would_hide_is_refused(jobs, 
     assert "jobistemer_dashboard" not in flask.view_functions
 
 
-@pytest.mark.parametrize(("path", "static"), [("/", "/files"), ("/jobs", "/"), ("/jobs", "/static")])
+@pytest.mark.parametrize(
+    ("path", "static"), [("/", "/files"), ("/jobs", "/"), ("/jobs", "/static"), ("/jobs", "/jobs/file")]
+)
 def test_a_dashboard_has_its_style_sheet_where_the_static_files_of_flask_are_elsewhere(jobs, path, static):
     flask = make_flask(static_url_path=static)
     mount_dashboard(flask, path, jobs, authorize=lambda: "ann", hosts=["shop.example"])

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from jobistemer import Context, InvalidInput, InvalidStep, Misconfigured
 from jobistemer.contrib.answer_links import TOKEN_VARIABLE, URL_VARIABLE, AnswerLinks
+from jobistemer.store.keys import forms_key
 from jobistemer.web.security.signing import LINK_LIFETIME_S
 from tests.support.apps import drain_queues
 from tests.support.dashboard_client import AT, DashboardClient, HtmlPage
@@ -90,6 +91,46 @@ def test_a_link_that_was_changed_opens_nothing(app, asking, part):
     parts[part] = others[part] if part != 1 else "zzzzzz"
     said = answer(DashboardClient(app.namespace, token=TOKEN).application, f"{AT}/answer/{'.'.join(parts)}")
     assert "This link opens nothing" in said
+
+
+@pytest.mark.parametrize("lose", ["the key", "all"])
+def test_when_the_key_of_the_server_is_gone_new_links_open_and_old_ones_do_not(app, monkeypatch, lose):
+    monkeypatch.setattr("jobistemer.web.shared.dashboard.KEY_AGE_S", 0.0)
+    links, dashboard = AnswerLinks(app, AT, token=""), DashboardClient(app.namespace).application
+
+    def ask():
+        return app.enqueue("ask_once")
+
+    @app.task
+    def ask_once(context: Context) -> bool | None:
+        return context.wait_for("ship", bool, ask="Ship it?", by=["ops"])
+
+    # Given a link, and a dashboard that has shown its form
+    run = ask()
+    drain_queues(app)
+    old = links.build(run, "ship", "ops")
+    assert "Answered" in answer(dashboard, old)
+    # When the key is removed, as to make all links worthless, or is gone with the server's data
+    client = app.namespace.settings.client
+    client.flushdb() if lose == "all" else client.delete(forms_key(app.namespace.name))
+    again = ask()
+    drain_queues(app)
+    # Then a link that the same process makes has the new key, and so has the dashboard
+    assert "Answered" in answer(dashboard, links.build(again, "ship", "ops"))
+    assert "This link opens nothing" in answer(dashboard, old)
+
+
+@pytest.mark.parametrize("token", [TOKEN, ""], ids=["with a token", "without one"])
+def test_a_dashboard_that_is_read_only_says_that_it_takes_no_answer(app, asking, token):
+    link = AnswerLinks(app, AT, token=token).build(asking, "ship", "ops")
+    reader = DashboardClient(app.namespace, token=token, read_only=True).application
+    assert "This dashboard is read-only: open the link on one that takes answers." in answer(reader, link)
+
+
+@pytest.mark.parametrize("app", ["shop:app", None])
+def test_what_is_no_app_is_refused_with_the_remedy(app):
+    with pytest.raises(Misconfigured, match=r"AnswerLinks is given .* allowed is the object: app = Jobistemer\(\)"):
+        AnswerLinks(app, AT, token=TOKEN)
 
 
 def test_a_link_is_made_from_a_coroutine_too(app, asking):

@@ -35,6 +35,8 @@ def test_an_end_is_counted_on_each_of_the_days_that_are_kept_and_then_no_more(da
         seen.append(counts.read([database], database.clock.now_ms()).total())
         clock.advance(DAY_S)
     assert seen == [1] * COUNTED_DAYS + [0]
+    # Nothing is kept of a task that has no ends any more.
+    assert dict(counts._sum) == {}
 
 
 def test_an_end_that_is_recorded_days_after_it_is_counted_when_its_day_has_its_turn(database, clock):

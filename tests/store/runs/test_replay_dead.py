@@ -7,8 +7,8 @@ from jobistemer.store.actions.retry_ended import retry_ended
 from jobistemer.store.reads.records import find_record
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish
-from tests.support.shard_state import Stream, find_leaks, nothing_written, records
+from tests.support.lifecycle import again_records, build_ended, enqueue, fetch_one, finish
+from tests.support.shard_state import find_leaks, nothing_written, records
 
 LATER = NOW + 60_000
 
@@ -33,18 +33,10 @@ def test_the_work_of_a_dead_run_waits_again_as_a_new_run_and_the_dead_one_stays_
     before = records(database)
     assert replay(database, letter) == Reply("REPLAYED", [])
 
-    entry = records(database)["run:run_2"]["entry"]
     again = encode_message(dead_letters.build_replay(letter.message, "run_2", LATER)).decode()
     expected = before | {
         "run:run_1": before["run:run_1"] | {"note": "replayed as run_2", "retried_as": "run_2"},
-        "run:run_2": {
-            "state": "pending",
-            "handler": "greet",
-            "place": "default:5",
-            "entry": entry,
-            "retry_of": "run_1",
-        },
-        "stream:default:5": Stream({entry: {"m": again, "n": "0", "c": "0"}}, {}),
+        **again_records(database, "run_2", again),
     }
     del expected["dead"]
     assert records(database) == expected

@@ -6,8 +6,8 @@ from jobistemer.store.actions.retry_ended import build_retry, retry_ended
 from jobistemer.store.calls.streams import close_queue
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish, message
-from tests.support.shard_state import Stream, find_leaks, nothing_written, records
+from tests.support.lifecycle import again_records, build_ended, enqueue, fetch_one, finish, message
+from tests.support.shard_state import find_leaks, nothing_written, records
 
 LATER = NOW + 60_000
 
@@ -31,19 +31,11 @@ def test_the_work_of_a_run_that_ended_without_success_waits_again_and_the_two_na
     assert before["run:run_1"]["message"] == encode_message(ended).decode()
     assert retry(database, ended) == Reply("RETRIED", [])
 
-    entry = records(database)["run:run_2"]["entry"]
     again = encode_message(build_retry(ended, "run_2", LATER)).decode()
     linked = {"note": "retried as run_2", "retried_as": "run_2"}
     assert records(database) == before | {
         "run:run_1": before["run:run_1"] | linked,
-        "run:run_2": {
-            "state": "pending",
-            "handler": "greet",
-            "place": "default:5",
-            "entry": entry,
-            "retry_of": "run_1",
-        },
-        "stream:default:5": Stream({entry: {"m": again, "n": "0", "c": "0"}}, {}),
+        **again_records(database, "run_2", again),
     }
 
 

@@ -42,6 +42,23 @@ def wait_in_python(flag: Event) -> None:
         pass
 
 
+def block_loop(attempts: RunningAttempts, reported: SimpleQueue[Attempt], released: Event) -> LoopSlots:
+    """Slots whose loop run_1 blocks until `released` is set; run_2 waits."""
+    began = Event()
+
+    async def blocks() -> None:
+        began.set()
+        released.wait(GIVE_UP_S)
+
+    async def runs() -> None: ...
+
+    slots = LoopSlots(1, attempts, reported.put, None, 0.0, WorkerHooks())
+    slots.put([make_attempt("run_1", blocks)])
+    assert began.wait(GIVE_UP_S)
+    slots.put([make_attempt("run_2", runs)])
+    return slots
+
+
 def test_a_slot_whose_stopped_thread_cannot_be_replaced_goes_on_when_its_handler_has_ended(monkeypatch):
     attempts, reported, began = RunningAttempts(), SimpleQueue[Attempt](), Event()
 
@@ -66,19 +83,9 @@ def test_a_slot_whose_stopped_thread_cannot_be_replaced_goes_on_when_its_handler
 
 
 def test_a_blocked_loop_is_replaced_by_the_first_check_that_has_a_thread_for_another(monkeypatch, caplog):
-    attempts, reported, began, released = RunningAttempts(), SimpleQueue[Attempt](), Event(), Event()
+    attempts, reported, released = RunningAttempts(), SimpleQueue[Attempt](), Event()
     forget_logged()
-
-    async def blocks() -> None:
-        began.set()
-        released.wait(GIVE_UP_S)
-
-    async def runs() -> None: ...
-
-    slots = LoopSlots(1, attempts, reported.put, None, 0.0, WorkerHooks())
-    slots.put([make_attempt("run_1", blocks)])
-    assert began.wait(GIVE_UP_S)
-    slots.put([make_attempt("run_2", runs)])
+    slots = block_loop(attempts, reported, released)
     blocked, opened = slots.loop, []
     new_loop = asyncio.new_event_loop
 
@@ -104,18 +111,8 @@ def test_a_blocked_loop_is_replaced_by_the_first_check_that_has_a_thread_for_ano
 
 
 def test_a_blocked_loop_runs_what_has_waited_when_it_goes_on_before_it_can_be_replaced(monkeypatch):
-    attempts, reported, began, released = RunningAttempts(), SimpleQueue[Attempt](), Event(), Event()
-
-    async def blocks() -> None:
-        began.set()
-        released.wait(GIVE_UP_S)
-
-    async def runs() -> None: ...
-
-    slots = LoopSlots(1, attempts, reported.put, None, 0.0, WorkerHooks())
-    slots.put([make_attempt("run_1", blocks)])
-    assert began.wait(GIVE_UP_S)
-    slots.put([make_attempt("run_2", runs)])
+    attempts, reported, released = RunningAttempts(), SimpleQueue[Attempt](), Event()
+    slots = block_loop(attempts, reported, released)
     with monkeypatch.context() as patched:
         patched.setattr(event_loop, "start_thread", no_threads)
         slots.check(attempts.running())
