@@ -7,6 +7,7 @@ history, whatever the strategy; the row says how the instant was recovered.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import islice
 
 import msgspec
 
@@ -15,8 +16,8 @@ from jobistemer.core.jobs.job import Job, Recovery
 from jobistemer.core.schedules import AnyCalendar
 from jobistemer.core.states import OccurrenceState
 
-MAX_STEPS_BACK = 10_000
-"""How many instants are visited to find the first and the last one that is executed."""
+MAX_STEPS = 10_000
+"""How many instants are visited backwards, and then forwards, to find the first and the last one that is executed."""
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -36,22 +37,37 @@ def find_backlog(job: Job, cursor: int, boundary: int, now_ms: int, since: int |
 
     since: where compressing began, when earlier rows were compressed already.
     """
-    last, wanted = cursor, job.recovery_limit
-    first_run = now_ms // 1000 + 1
+    last, first_run = cursor, now_ms // 1000 + 1
+    wanted = job.recovery_limit if job.recovery is Recovery.BOUNDED_WINDOW else 0
     # From the end backwards: a minutely job that was down for years has millions of missed instants, and the strategies
-    # need only the last few. The bound is for calendars that exclude everything.
+    # need only the last few. The bound is for calendars that exclude nearly everything.
     instant = _previous_instant(job, boundary)
-    for _ in range(MAX_STEPS_BACK):
+    for _ in range(MAX_STEPS):
         if instant is None or instant <= cursor:
             break
-        if find_excluding_calendar(job, instant) is None:
+        if now_ms - instant * 1000 > job.recovery_back_s * 1000:
+            wanted = 0
+        if not is_excluded(job, instant):
             last = max(last, instant)
-            if wanted > 0 and now_ms - instant * 1000 <= job.recovery_back_s * 1000:
+            if wanted > 0:
                 first_run, wanted = instant, wanted - 1
-        if last > cursor and (wanted <= 0 or job.recovery is not Recovery.BOUNDED_WINDOW):
+        if last > cursor and wanted <= 0:
             break
         instant = _previous_instant(job, instant)
+    else:
+        if last == cursor and instant is not None:
+            last = _find_last_ahead(job, cursor, instant)
     return Backlog(last, first_run, cursor if since is None else since)
+
+
+def _find_last_ahead(job: Job, cursor: int, until: int) -> int:
+    """Find the last instant after `cursor` that no calendar excludes; beyond `until` they exclude all of them.
+
+    Only MAX_STEPS instants are visited. Of those that a plan decides, only one that has none behind it within them is
+    the last. Returns the cursor when there is none.
+    """
+    ahead = islice(job.schedule.unix_between(cursor, until), MAX_STEPS)
+    return max((each for each in ahead if not is_excluded(job, each)), default=cursor)
 
 
 def recover(job: Job, instant: int, missed: Backlog, now_ms: int) -> tuple[OccurrenceState, str]:

@@ -93,23 +93,24 @@ def _build_due(custom: Custom) -> Due:
             f"custom schedule {custom.name!r} is not registered here:"
             f" call register_schedule({custom.name!r}, factory) before it is used"
         )
-    return _CustomDue(factory(custom.options))
+    return _CustomDue(custom.name, factory(custom.options))
 
 
 class _CustomDue:
     """The answers of a user's object, in unix seconds."""
 
-    __slots__ = ("_schedule",)
+    __slots__ = ("_name", "_schedule")
 
-    def __init__(self, schedule: CustomSchedule) -> None:
-        self._schedule = schedule
+    def __init__(self, name: str, schedule: CustomSchedule) -> None:
+        self._name, self._schedule = name, schedule
 
     def next_unix(self, after: int) -> int | None:
         instant = self._schedule.next_after(instant_at(after))
-        return None if instant is None else unix_floor(instant)
+        return None if instant is None else self._later_than(after, instant)
 
     def unix_between(self, start: int, end: int) -> Iterator[int]:
-        return map(unix_floor, self._schedule.between(instant_at(start), instant_at(end)))
+        for instant in self._schedule.between(instant_at(start), instant_at(end)):
+            yield (start := self._later_than(start, instant))
 
     def previous_unix(self, before: int) -> int | None:
         """Look back over windows that double in length: the object answers no question about the past."""
@@ -121,3 +122,13 @@ class _CustomDue:
                 return found[-1]
             end, length = start, length * 2
         return None
+
+    def _later_than(self, unix: int, instant: datetime) -> int:
+        """Return an answer in unix seconds. A cursor would never get past one that is not later than it, nor whole."""
+        found = unix_floor(instant)
+        if instant.microsecond or found <= unix:
+            raise InvalidSchedule(
+                f"custom schedule {self._name!r} answered {instant.isoformat()} to what comes after"
+                f" {instant_at(unix).isoformat()}: due instants are whole seconds, each later than the one before"
+            )
+        return found

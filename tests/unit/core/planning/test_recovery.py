@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobistemer.core import ids
+from jobistemer.core import ids, planning
 from jobistemer.core.jobs.job import Recovery
 from jobistemer.core.planning.plan import plan
 from jobistemer.core.planning.recovery import covered_instants, find_backlog
@@ -108,6 +108,28 @@ def test_what_a_calendar_excludes_is_skipped_and_is_never_the_one_that_runs_for_
     decisions = plan(definition, T0, NOW_MS, 100)
     assert states(decisions) == becomes
     assert decisions[1].reason == "excluded by calendar stock-taking"
+
+
+@pytest.mark.parametrize(("recovery", "others"), [("execute_last", M), ("compressed", C)])
+@pytest.mark.parametrize("steps", [3, 5, 10_000])
+def test_one_instant_runs_for_the_others_however_many_a_calendar_excludes_behind_it(
+    monkeypatch, recovery, others, steps
+):
+    monkeypatch.setattr(planning.recovery, "MAX_STEPS", steps)
+    definition = job(recovery=Recovery(recovery), grace_s=1, catch_up_per_s=FAST, calendars=(holiday(*range(6, 16)),))
+    cursor, since, rows = T0, None, []
+    while decisions := plan(definition, cursor, (T0 + 15 * MINUTE + 2) * 1000, 2, since):
+        rows += states(decisions)
+        cursor, since = decisions[-1].instant, decisions[-1].since
+    assert rows == [others] * 4 + [F] + [S] * 10
+
+
+def test_a_bounded_window_is_not_searched_beyond_its_end(monkeypatch):
+    visited = []
+    monkeypatch.setattr(planning.recovery, "is_excluded", lambda _job, instant: visited.append(instant))
+    definition = job(recovery=Recovery.BOUNDED_WINDOW, grace_s=90, recovery_limit=1000, recovery_back_s=241)
+    find_backlog(definition, T0 - 1000 * MINUTE, T0 + 6 * MINUTE, NOW_MS)
+    assert visited == [T0 + n * MINUTE for n in (5, 4, 3, 2)]
 
 
 def at(*minutes):

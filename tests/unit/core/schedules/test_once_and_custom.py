@@ -126,3 +126,19 @@ def test_a_bad_name_is_refused(name):
 def test_options_that_are_no_json_are_refused():
     with pytest.raises(InvalidSchedule, match="are no JSON"):
         Custom("hundred", {"f": print})
+
+
+@pytest.mark.parametrize("step", [timedelta(0), -SECOND, SECOND / 2, SECOND * 1.5])
+def test_an_answer_that_a_cursor_would_not_get_past_is_refused(step):
+    class Stuck:
+        def next_after(self, instant):
+            return instant + step
+
+        def between(self, start, _end):
+            yield start + step
+
+    register_schedule("stuck", lambda _options: Stuck())
+    with pytest.raises(InvalidSchedule, match="'stuck' answered .* each later than the one before"):
+        Custom("stuck").next_after(NEW_YEAR)
+    with pytest.raises(InvalidSchedule, match="'stuck' answered .* each later than the one before"):
+        list(Custom("stuck").between(NEW_YEAR, NEW_YEAR + timedelta(days=1)))
