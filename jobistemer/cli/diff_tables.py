@@ -20,7 +20,7 @@ def fields_table(difference: Difference) -> RenderableType:
 def fires_table(fires: FireTimeChanges) -> RenderableType:
     """Describe how many fire times appear and vanish, and list the first of them."""
     if fires.until == fires.start:
-        return tables.multiline("    the fire times are not compared: the plan has too many of them")
+        return tables.multiline("    the fire times are not compared: too many of them, or not to be computed here")
     days = (fires.until - fires.start) / 86_400
     lines = [
         f"    {count:,} fire times {word} within {days:.3g} days, in UTC: {_format_first(first, count)}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from enum import StrEnum
 
 import msgspec
 
 from jobistemer.control.definitions import Registration, choose_apply, is_over
 from jobistemer.control.jobs import JobControl
+from jobistemer.core.errors import UnknownJob
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.new_job import DeclaredJob, encode_declared
 from jobistemer.core.jobs.versions import choose_apply_ms
@@ -40,9 +42,10 @@ class JobPlan(msgspec.Struct, frozen=True):
     step: add; change; keep, since nothing differs; wait, since the same update is postponed already; leave, since
     another version has replaced this definition before; drop, since the current version holds on and another one that
     waits is taken back; or remove, since the app no longer declares the job.
-    version: the current version, 0 for none. apply_at: the Unix milliseconds of a change that is postponed. restored:
-    the earlier version that had this very definition, 0 for none. is_over: its schedule has no instant to come.
-    unreadable: why the registered definition, which this one replaces, cannot be read.
+    version: the current version, 0 for none. apply_at: the Unix milliseconds of a change that is postponed, from which
+    on the fire times are compared. restored: the earlier version that had this very definition, 0 for none. is_over:
+    its schedule has no instant to come. unreadable: why the registered definition, which this one replaces, cannot be
+    read.
     """
 
     job: str
@@ -108,13 +111,23 @@ def apply_deploy(
 ) -> list[Registration]:
     """Register the declared jobs and, with `remove`, remove those that are no longer declared.
 
-    Returns a registration for each of them. Raises what `JobControl.register_all` and `JobControl.remove` raise.
+    A job that has gone since the plan, or that another app has declared since, is left. Returns a registration for each
+    of the others. Raises what `JobControl.register_all` and `JobControl.remove` raise.
     """
     done = control.register_all(declared, owner=plan.owner, force=plan.force, keep_newer=plan.keep_newer)
     for each in plan.with_step(DeployStep.REMOVE) if remove else ():
-        control.remove(each.job)
-        done.append(Registration(each.job, "REMOVED", each.version))
+        if _remove_own(control, each.job, plan.owner):
+            done.append(Registration(each.job, "REMOVED", each.version))
     return done
+
+
+def _remove_own(control: JobControl, name: str, owner: str) -> bool:
+    """Remove a job that still belongs to an app. Returns whether it did, and this call has removed it."""
+    with suppress(UnknownJob):
+        if control.find(name).owner == owner:
+            control.remove(name)
+            return True
+    return False
 
 
 def _are_registered(
@@ -135,17 +148,30 @@ def _plan_jobs(
     budget: InstantBudget,
 ) -> Iterator[JobPlan]:
     unchanged = Difference((), FireTimeChanges.none(now_ms // 1000))
-    for job, found in zip(declared, registered, strict=True):
+    earlier = _find_earlier(database, declared, registered)
+    for position, (job, found) in enumerate(zip(declared, registered, strict=True)):
         if isinstance(found, StoredJob) and found.fingerprint == job.fingerprint and not found.pending:
             yield JobPlan(job.job.name, DeployStep.KEEP, found.version, unchanged)
         else:
-            yield _plan_job(database, job, found, apply, now_ms, budget)
+            yield _plan_job(job, found, earlier.get(position), apply, now_ms, budget)
+
+
+def _find_earlier(
+    database: Database, declared: Sequence[DeclaredJob], registered: Sequence[Registered]
+) -> dict[int, int | None]:
+    """Find the earlier versions of the changed jobs that had the declared definitions, by position."""
+    changed = {
+        position: (stored, job.fingerprint)
+        for position, (job, stored) in enumerate(zip(declared, registered, strict=True))
+        if isinstance(stored, StoredJob) and stored.fingerprint != job.fingerprint
+    }
+    return dict(zip(changed, find_earlier(database, list(changed.values())), strict=True))
 
 
 def _plan_job(
-    database: Database,
     declared: DeclaredJob,
     registered: Registered,
+    earlier: int | None,
     apply: Apply,
     now_ms: int,
     budget: InstantBudget,
@@ -153,15 +179,23 @@ def _plan_job(
     job, mark = declared.job, declared.fingerprint
     unreadable = registered.reason if isinstance(registered, Unreadable) else ""
     stored = None if isinstance(registered, Unreadable) else registered
-    found = diff_jobs(stored.job if stored else None, keep_anchor(job, stored, now_ms), now_ms // 1000, budget)
-    earlier = find_earlier(database, stored, mark) if stored and stored.fingerprint != mark else None
     step = _decide_step(mark, stored, earlier, apply)
+    put_off = _find_put_off(job, stored, step, apply, now_ms)
+    # Up to then the fire times stay those of the current version.
+    start = (put_off or now_ms) // 1000
+    found = diff_jobs(stored.job if stored else None, keep_anchor(job, stored, now_ms), start, budget)
     version = stored.version if stored else 0
-    if step is DeployStep.WAIT and stored is not None:
-        return JobPlan(job.name, step, version, found, stored.pending_at)
-    at_ms = choose_apply_ms(job, now_ms) if step is DeployStep.CHANGE and apply is not Apply.NOW else now_ms
-    put_off = at_ms if at_ms > now_ms else None
+    if step is DeployStep.WAIT:
+        return JobPlan(job.name, step, version, found, put_off)
     return JobPlan(job.name, step, version, found, put_off, earlier or 0, is_over(job, now_ms), unreadable)
+
+
+def _find_put_off(job: Job, stored: StoredJob | None, step: DeployStep, apply: Apply, now_ms: int) -> int | None:
+    """Return the Unix ms to which a change is or will be postponed; None where it is not."""
+    if step is DeployStep.WAIT and stored is not None:
+        return stored.pending_at
+    at_ms = choose_apply_ms(job, now_ms) if step is DeployStep.CHANGE and apply is not Apply.NOW else now_ms
+    return at_ms if at_ms > now_ms else None
 
 
 def _decide_step(mark: str, stored: StoredJob | None, earlier: int | None, apply: Apply) -> DeployStep:

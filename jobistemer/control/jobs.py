@@ -71,7 +71,8 @@ class JobControl(JobDefinitions):
         # Instants that are due and not decided yet belong to the job as it is; later nobody could decide about them.
         decide_backlog(database, self.find(name), database.read_clock())
         if database.call(jobs.remove(database.keys, self.find(name), database.read_clock(), self._by)).word == "STALE":
-            raise Conflict(f"job {name!r} was changed or removed at the same time; look again")
+            self.find(name)
+            raise Conflict(f"job {name!r} was changed at the same time; look again")
         self._record("remove job", name)
 
     def remove_all(self, prefix: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from functools import lru_cache
 from sys import intern
 from typing import Any
@@ -62,7 +61,7 @@ class InstantBudget:
 
 
 def diff_jobs(old: Job | None, new: Job | None, now: int, budget: InstantBudget | None = None) -> Difference:
-    """Compare two definitions; None is a job that does not exist. now: Unix seconds.
+    """Compare two definitions; None is a job that does not exist. now: Unix seconds, when one takes over.
 
     budget: of the plan that the comparison is for. The fire times of a job for which nothing is left of it are not
     compared, and `until` is `start`.
@@ -111,21 +110,27 @@ def _nothing_compared(start: int) -> FireTimeChanges:
 
 
 def _collect_fire_times(job: Job | None, start: int, until: int, budget: InstantBudget) -> tuple[set[int], int]:
-    """Return the fire times up to `until`, or up to where the limit or the budget ends, and that instant."""
+    """Return the fire times up to `until`, or up to where the limit, the budget or a failing schedule ends them.
+
+    Returns that instant too.
+    """
     found: set[int] = set()
     if job is None:
         return found, until
     limit, count = min(MAX_INSTANTS, budget.left), 0
     if limit == 0:
         return found, start
-    # A custom schedule that this process does not know, or that fails, has no instants that could be compared.
-    with suppress(Exception):
+    instant = start
+    try:
         for count, instant in enumerate(job.schedule.unix_between(start, until), 1):
             if not is_excluded(job, instant):
                 found.add(instant)
             if count == limit:
                 until = instant
                 break
+    except Exception:  # noqa: BLE001 - a custom schedule is user code
+        # One that this process does not know, or that fails, cannot be compared from here on.
+        until = instant
     budget.left -= count
     return found, until
 

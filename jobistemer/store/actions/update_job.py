@@ -7,6 +7,7 @@ ticker registers it: `update_job` and `apply_pending` are the same steps, taken 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -28,7 +29,7 @@ from jobistemer.core.unreadable import Unreadable
 from jobistemer.store.actions.quarantine import try_put_keys_aside
 from jobistemer.store.actions.replace_unreadable import clear_unreadable
 from jobistemer.store.calls import chores, jobs, occurrences
-from jobistemer.store.calls.job_versions import FIELDS_KEPT, find_pinned_versions, find_versions
+from jobistemer.store.calls.job_versions import FIELDS_KEPT, find_pinned_versions, find_versions, find_versions_of
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import ScriptCall
@@ -40,6 +41,8 @@ MAX_ROUNDS = 20
 """A longer backlog is left to a ticker: the caller, such as a deployment, must not wait for it."""
 PATIENCE_MS = 1_000
 """A backlog that catching up would pace over less than this is decided at once."""
+VERSIONS_AT_ONCE = 100
+"""The versions of so many jobs are read in one round trip."""
 RETRY_MS = 1_000
 """After so long a ticker looks again whether an update that waits for the backlog can be applied."""
 
@@ -159,7 +162,7 @@ def _try_update(
     now_ms = database.read_clock()
     if stored is None or stored.fingerprint == declared:
         return _register_unchanged(database, job, declared, stored, author, now_ms, apply)
-    if apply is Apply.AT_START and find_earlier(database, stored, declared) is not None:
+    if apply is Apply.AT_START and find_earlier(database, [(stored, declared)])[0] is not None:
         return UpdateResult("OLDER", stored.version)
     new = _build_registration(database, job, declared, stored, author, now_ms)
     at_ms = now_ms if apply is Apply.NOW else choose_apply_ms(job, now_ms)
@@ -217,13 +220,20 @@ def _find_unused_versions(database: Database, stored: StoredJob, now_ms: int) ->
     return find_forgettable(found, find_pinned_versions(database, stored.job.id), now_ms)
 
 
-def find_earlier(database: Database, stored: StoredJob, declared: str) -> int | None:
-    """The latest earlier version that had this definition; 0 when it was replaced before it was in force.
+def find_earlier(database: Database, definitions: Sequence[tuple[StoredJob, str]]) -> list[int | None]:
+    """Find for each job the latest earlier version that had the definition of a fingerprint.
 
-    None for a definition that nothing has taken the place of.
+    0 when it was replaced before it was in force, None for a definition that nothing has taken the place of. The
+    versions of VERSIONS_AT_ONCE jobs are read in a round trip.
     """
-    found = find_superseded(find_versions(database, stored.job.id), stored.version, declared)
-    return 0 if found is None and declared in stored.passed else found
+    earlier: list[int | None] = []
+    for start in range(0, len(definitions), VERSIONS_AT_ONCE):
+        part = definitions[start : start + VERSIONS_AT_ONCE]
+        versions = find_versions_of(database, [stored.job.id for stored, _ in part])
+        for (stored, declared), kept in zip(part, versions, strict=True):
+            found = find_superseded(kept, stored.version, declared)
+            earlier.append(0 if found is None and declared in stored.passed else found)
+    return earlier
 
 
 def keep_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:

@@ -5,6 +5,7 @@ The definition of the current version, which is the only version of most jobs, i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -25,20 +26,38 @@ def find_versions(database: Database, job_id: str) -> list[Version]:
 
     A version that cannot be read is left out: it can neither be compared nor come back.
     """
-    return [each for each in list_versions(database, job_id) if isinstance(each, Version)]
+    return find_versions_of(database, [job_id])[0]
+
+
+def find_versions_of(database: Database, job_ids: Sequence[str]) -> list[list[Version]]:
+    """Return the versions of several jobs, each as `find_versions` does, in one round trip."""
+    return [[each for each in listed if isinstance(each, Version)] for listed in _list_versions_of(database, job_ids)]
 
 
 def list_versions(database: Database, job_id: str) -> list[Version | Unreadable]:
     """Return the same with those that cannot be read, whose `member` is the number of the version."""
-    # The job first: a version that is replaced between the two commands has then moved to the versions, and is found.
-    (current, definition), answer = database.read_all(
-        [("HMGET", database.keys.job(job_id), "version", "definition"), ("HGETALL", database.keys.versions(job_id))]
-    )
+    return _list_versions_of(database, [job_id])[0]
+
+
+def _list_versions_of(database: Database, job_ids: Sequence[str]) -> list[list[Version | Unreadable]]:
+    keys, commands = database.keys, list[tuple[str, ...]]()
+    for each in job_ids:
+        # The job first: a version that is replaced between the two commands has then moved to the versions, and is
+        # found.
+        commands += (("HMGET", keys.job(each), "version", "definition"), ("HGETALL", keys.versions(each)))
+    answers = database.read_all(commands)
+    return [
+        _read_versions(keys.versions(each), current, answer)
+        for each, current, answer in zip(job_ids, answers[::2], answers[1::2], strict=True)
+    ]
+
+
+def _read_versions(key: str, record: Sequence[bytes], answer: dict[bytes, bytes]) -> list[Version | Unreadable]:
+    current, definition = record
     fields = {to_text(field): value for field, value in answer.items()}
     if current is not None:
         fields.setdefault(to_text(current), definition)
     numbers = sorted((each for each in fields if each.isascii() and each.isdecimal()), key=int)
-    key = database.keys.versions(job_id)
     found = [(number, read_value(key, _decode_version, int(number), fields)) for number in numbers]
     return [
         msgspec.structs.replace(read, member=number.encode()) if isinstance(read, Unreadable) else read

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from jobistemer.control.deploy import DeployStep, apply_deploy, plan_deploy
+from jobistemer.control.jobs import JobControl
 from jobistemer.core.errors import InvalidDefinition, UnknownJob
 from jobistemer.core.jobs.job import Job, Task, Update
 from jobistemer.core.planning.diff import MAX_INSTANTS, InstantBudget, diff_fire_times
@@ -115,6 +116,59 @@ def test_a_job_that_was_lost_from_the_due_set_is_brought_back(app):
     deploy(app, declared)
     assert shard.ask("ZSCORE", shard.keys.due, declared[1].id) is not None
     assert app.control.find("job-1").version == 1
+
+
+def test_a_removal_leaves_what_has_gone_and_what_another_app_has_declared_since_the_plan(app):
+    declared = build(4)
+    deploy(app, declared)
+    plan = plan_deploy(app.namespace, declared[:1], OWNER)
+    app.control.remove("job-1")
+    deploy(app, declared[2:3], owner="other:app")
+    done = apply_deploy(app.control, plan, declared[:1], remove=True)
+    assert [(each.job, each.word) for each in done] == [("job-0", "UNCHANGED"), ("job-3", "REMOVED")]
+    assert app.control.find("job-2").owner == "other:app"
+
+
+def test_a_job_that_another_process_removes_at_the_same_time_is_gone_for_both(app, monkeypatch):
+    declared, other = build(3), JobControl(app.namespace, by="somebody else")
+    deploy(app, declared)
+    plan, original = plan_deploy(app.namespace, declared[:1], OWNER), calls_of_jobs.remove
+
+    def remove(keys, stored, *more):
+        monkeypatch.setattr(calls_of_jobs, "remove", original)
+        other.remove(stored.job.name)
+        return original(keys, stored, *more)
+
+    monkeypatch.setattr(calls_of_jobs, "remove", remove)
+    done = apply_deploy(app.control, plan, declared[:1], remove=True)
+    assert [(each.job, each.word) for each in done] == [("job-0", "UNCHANGED"), ("job-2", "REMOVED")]
+
+
+def test_the_fire_times_of_a_change_that_is_postponed_are_compared_from_then_on(app):
+    (declared,) = build(1, schedule=DAY)
+    deploy(app, [declared])
+    window = {"update": Update.WINDOWED, "update_window": Cron("30 4 1 1 *")}
+    changed = msgspec.structs.replace(declared, schedule=Cron("0 5 * * *"), **window)
+    for step in (DeployStep.CHANGE, DeployStep.WAIT):
+        (planned,) = plan_deploy(app.namespace, [changed], OWNER).jobs
+        assert (planned.step, planned.difference.fires.start) == (step, planned.apply_at // 1000)
+        assert planned.difference.fires.first_to_appear[0] == planned.apply_at // 1000 + 1800
+        deploy(app, [changed])
+
+
+def test_the_plan_of_many_changed_jobs_reads_their_versions_a_hundred_in_a_round_trip(app, monkeypatch):
+    declared, shard = build(250), app.namespace.shards[0]
+    first = [msgspec.structs.replace(each, max_queued=number % 50 + 1) for number, each in enumerate(declared)]
+    deploy(app, first)
+    deploy(app, declared)
+    trips, original = [], shard.read_all
+    monkeypatch.setattr(shard, "read_all", lambda commands: trips.append(len(commands)) or original(commands))
+    changed = [*first[:249], msgspec.structs.replace(declared[249], max_queued=999)]
+    plan = plan_deploy(app.namespace, changed, OWNER, keep_newer=True)
+    assert [each.restored for each in plan.jobs] == [1] * 249 + [0]
+    assert Counter(each.step for each in plan.jobs) == {DeployStep.LEAVE: 249, DeployStep.CHANGE: 1}
+    assert [each for each in trips if each > 1][-3:] == [200, 200, 100]
+    assert len(trips) < 10
 
 
 def test_a_plan_knows_that_nothing_has_to_be_written(app):

@@ -1,11 +1,15 @@
+from datetime import timedelta
+
 import msgspec
 import pytest
 
 from jobistemer.core.jobs.job import Job, Task
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.planning import diff
-from jobistemer.core.planning.diff import FieldChange, InstantBudget, diff_fields, diff_fire_times
-from jobistemer.core.schedules import Cron
+from jobistemer.core.planning.diff import FieldChange, FireTimeChanges, InstantBudget, diff_fields, diff_fire_times
+from jobistemer.core.schedules import Cron, Custom, register_schedule
+
+T0 = 1_800_000_000
 
 JOB = Job(
     "report",
@@ -67,3 +71,17 @@ def test_a_plan_that_has_no_instants_left_to_compare_computes_none(monkeypatch):
     monkeypatch.setattr(diff, "_collect_fire_times", pytest.fail)
     found = diff_fire_times(None, JOB, 1_800_000_000, budget)
     assert (found.appear, found.vanish, found.until - found.start) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("known", [0, 3])
+@pytest.mark.parametrize("order", [1, -1])
+def test_fire_times_are_compared_as_far_as_a_custom_schedule_can_be_computed_here(known, order):
+    class Fails:
+        def between(self, start, _end):
+            yield from (start + timedelta(hours=hour) for hour in range(1, known + 1))
+            raise ValueError("the table of holidays ends here")
+
+    register_schedule("fails", lambda _options: Fails())
+    hourly = msgspec.structs.replace(JOB, schedule=Cron("0 * * * *"))
+    both = (hourly, msgspec.structs.replace(JOB, schedule=Custom("fails")))[::order]
+    assert diff_fire_times(*both, T0) == FireTimeChanges(T0, T0 + known * 3600)
