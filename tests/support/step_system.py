@@ -33,6 +33,7 @@ from jobistemer.worker.commit.effects import CommitEffects
 from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.execute import run
+from jobistemer.worker.execute.middleware import apply_middleware
 from jobistemer.worker.execute.step_recorder import Recorder
 from jobistemer.worker.fetch.early import is_early
 from jobistemer.worker.fetch.fetcher import Fetcher, QueueOrder
@@ -85,7 +86,7 @@ class StepWorker:
         self.committer = Committer(self.prefetch, effects)
         self.watchdog = Watchdog(self.attempts, self.committer.finished.put)
         self.reclaimer = Reclaimer(database, SECOND_LOOK_S, effects_of_lost, reconnect_s=0.0)
-        handlers = {DEFAULT_REDUCER.name: DEFAULT_REDUCER, **app.handlers}
+        handlers = {DEFAULT_REDUCER.name: DEFAULT_REDUCER, **apply_middleware(app.handlers, app.plugins)}
         self.fetcher = Fetcher(database, name, self.queue_order, self.prefetch, handlers, self.shutdown)
         parts = WorkerParts(
             name,

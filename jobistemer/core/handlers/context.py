@@ -185,7 +185,10 @@ class Context(DurableMethods, AttemptInfo, frozen=True, kw_only=True):
 
     @property
     def cancel_reason(self) -> str:
-        """Return why the run was cancelled; empty while nobody has cancelled it. Asks the server each time."""
+        """Return why the run was cancelled; empty while nobody has cancelled it. Asks the server each time.
+
+        Waits while the server is away, for a minute at most, except on an event loop. Raises NotConnected then.
+        """
         return self.tools.find_cancel_reason()
 
     @property
@@ -195,7 +198,10 @@ class Context(DurableMethods, AttemptInfo, frozen=True, kw_only=True):
 
     @property
     def last_run_at(self) -> datetime | None:
-        """When the job ran before, None for the first time and outside of jobs. Asks the server each time."""
+        """When the job ran before, None for the first time and outside of jobs. Asks the server each time.
+
+        Waits while the server is away, for a minute at most, except on an event loop. Raises NotConnected then.
+        """
         return self.tools.find_last_run()
 
     def log(self, text: str, level: str = "info") -> None:

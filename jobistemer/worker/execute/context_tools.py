@@ -24,6 +24,7 @@ from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.log_buffer import LogBuffer
 from jobistemer.worker.attempts.run_logger import RunLogger
 from jobistemer.worker.execute.log_shipper import LogShipper
+from jobistemer.worker.execute.server_wait import wait_in_thread
 from jobistemer.worker.execute.step_recorder import DirectRecorder, GroupRecorder, Recorder
 from jobistemer.worker.execute.step_services import create_steps
 
@@ -129,13 +130,15 @@ class ContextTools:
         return "shutdown" if self._resources.is_shutting_down.is_set() else ""
 
     def is_first_of_occurrence(self) -> bool:
-        """Return whether this attempt is the first of its occurrence that asks. Raises NotConnected, …."""
+        """Return whether this attempt is the first of its occurrence that asks. Waits as `wait_in_thread` does."""
         delivery, database = self._attempt.delivery, self._attempt.database
         slot = delivery.message.task_ref
         if slot is None:
             return False
         attempt_id = ids.attempt_id(delivery.message.run, delivery.attempt)
-        return database.call(occurrences.claim_first_start(database.keys, slot.occurrence, attempt_id)).word == "FIRST"
+        claim = occurrences.claim_first_start(database.keys, slot.occurrence, attempt_id)
+        # A second claim by the same attempt is recognised.
+        return wait_in_thread(lambda: database.call(claim)).word == "FIRST"
 
     def set_time_limit(self, seconds: float) -> None:
         """Let the watchdog stop the attempt so many seconds after its start, unless its time-out comes first."""
@@ -143,11 +146,20 @@ class ContextTools:
         attempt.limit_ms = min(attempt.limit_ms or limit_ms, limit_ms)
 
     def find_cancel_reason(self) -> str:
-        """Return why the run was cancelled, as its record says; empty while nobody has cancelled it."""
-        return find_cancel_reasons(self._attempt.database, [self._attempt.delivery.message.run])[0]
+        """Return why the run was cancelled, as its record says; empty while nobody has cancelled it.
+
+        Waits as `wait_in_thread` does.
+        """
+        database, run = self._attempt.database, self._attempt.delivery.message.run
+        return wait_in_thread(lambda: find_cancel_reasons(database, [run])[0])
 
     def find_last_run(self) -> datetime | None:
-        """Return when the job's latest earlier occurrence was started, as its history says; None when there is none."""
-        slot = self._attempt.delivery.message.task_ref
-        found = find_last_run_ms(self._attempt.database, slot.job, slot.due) if slot is not None else None
+        """Return when the job's latest earlier occurrence was started, as its history says; None when there is none.
+
+        Waits as `wait_in_thread` does.
+        """
+        slot, database = self._attempt.delivery.message.task_ref, self._attempt.database
+        if slot is None:
+            return None
+        found = wait_in_thread(partial(find_last_run_ms, database, slot.job, slot.due))
         return None if found is None else datetime.fromtimestamp(found / 1000, UTC)

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from contextvars import copy_context
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ from jobistemer.worker.execute import forks
 from jobistemer.worker.execute.fan_out import FanOut
 from jobistemer.worker.execute.finish_steps import finish_steps, finish_steps_async
 from jobistemer.worker.execute.injection import needs_injection, read_injected
+from jobistemer.worker.execute.server_wait import wait_in_thread
 
 MAX_ERROR_CHARS = 4_000
 MAX_DELAY_MS = 366 * 86_400_000
@@ -126,11 +128,12 @@ def build_attempt_info(attempt: Attempt) -> AttemptInfo:
 def find_covered_instants(database: Database, slot: TaskRef | None) -> tuple[datetime, ...]:
     """Return the instants that a compressed run stands for; empty for any other run, without asking the server.
 
-    They are computed from the definition that the run is pinned to. Raises UnknownJob when that is gone.
+    They are computed from the definition that the run is pinned to. Raises UnknownJob when that is gone, NotConnected
+    when the server stays away for a minute.
     """
     if slot is None or slot.since is None:
         return ()
-    job = jobs.find_version(database, slot.job, slot.version)
+    job = wait_in_thread(partial(jobs.find_version, database, slot.job, slot.version))
     if job is None:
         raise UnknownJob(
             f"{slot.occurrence} is compressed, and version {slot.version} of {slot.job}, which says what it stands "

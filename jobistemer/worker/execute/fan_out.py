@@ -120,8 +120,10 @@ class FanOut:
             if failure not in list(FailureStrategy):
                 raise InvalidInput(f"failure is {failure!r}, allowed are {', '.join(FailureStrategy)}")
             return FailureStrategy(failure)
-        job = jobs.find_version(self._attempt.database, slot.job, slot.version) if slot else None
-        return job.strategy_of(slot.task) if slot and job else FailureStrategy.FAIL_FAST
+        if slot is None:
+            return FailureStrategy.FAIL_FAST
+        job = wait_for_server(partial(jobs.find_version, self._attempt.database, slot.job, slot.version), MAX_WAIT_S)
+        return job.strategy_of(slot.task) if job else FailureStrategy.FAIL_FAST
 
     def _compose_reducer(self, run: str, name: str, strategy: FailureStrategy) -> Message:
         # The only one takes the parent's place: in its occurrence, and in the group that the parent belongs to.

@@ -31,7 +31,11 @@ from jobistemer.worker.execute.server_wait import MAX_WAIT_S, wait_for_server
 
 def needs_injection(attempt: Attempt) -> bool:
     """Return whether anything is to be read for this attempt; for most handlers nothing is."""
-    return bool(attempt.handler.injected or attempt.delivery.message.group_strategy)
+    message = attempt.delivery.message
+    if attempt.handler.injected or message.group_strategy:
+        return True
+    # The context of a compressed run shows the instants that its definition says.
+    return message.task_ref is not None and message.task_ref.since is not None
 
 
 def read_injected(attempt: Attempt) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from jobistemer.core.handlers.context import Context
@@ -38,7 +39,10 @@ def _wrap(handler: Handler, plugins: Plugins) -> Handler:
 
 def _wrap_function(function: Callable[..., Any], wanted: str | None, plugins: Plugins) -> Callable[..., Any]:
     def call(**arguments: Any) -> Any:
-        with _run_around(_take_context(arguments, wanted), plugins):
+        context = _take_context(arguments, wanted)
+        with ExitStack() as stack:
+            first = _enter(stack, context, plugins)
+            _call_starting(context, plugins, first if first and context.tools.is_first_of_occurrence() else [])
             return function(**arguments)
 
     return call
@@ -46,7 +50,12 @@ def _wrap_function(function: Callable[..., Any], wanted: str | None, plugins: Pl
 
 def _wrap_coroutine(function: Callable[..., Any], wanted: str | None, plugins: Plugins) -> Callable[..., Any]:
     async def call(**arguments: Any) -> Any:
-        with _run_around(_take_context(arguments, wanted), plugins):
+        context = _take_context(arguments, wanted)
+        with ExitStack() as stack:
+            first = _enter(stack, context, plugins)
+            # In a thread: the server is asked, and may be away.
+            is_first = bool(first) and await asyncio.to_thread(context.tools.is_first_of_occurrence)
+            _call_starting(context, plugins, first if is_first else [])
             return await function(**arguments)
 
     return call
@@ -57,13 +66,13 @@ def _take_context(arguments: dict[str, Any], wanted: str | None) -> Context:
     return context
 
 
-@contextmanager
-def _run_around(context: Context, plugins: Plugins) -> Iterator[None]:
-    with ExitStack() as stack:
-        for link in plugins.chain.links:
-            stack.enter_context(link(context))
-        first = plugins.hooks.occurrence_starting.get(context.job or "")
-        if first and context.tools.is_first_of_occurrence():
-            call_hooks(first, context)
-        call_hooks(plugins.hooks.starting, context)
-        yield
+def _enter(stack: ExitStack, context: Context, plugins: Plugins) -> Sequence[Callable[..., Any]]:
+    """Enter the middleware. Returns the hooks for the first start of the occurrence."""
+    for link in plugins.chain.links:
+        stack.enter_context(link(context))
+    return plugins.hooks.occurrence_starting.get(context.job or "", [])
+
+
+def _call_starting(context: Context, plugins: Plugins, first: Sequence[Callable[..., Any]]) -> None:
+    call_hooks(first, context)
+    call_hooks(plugins.hooks.starting, context)

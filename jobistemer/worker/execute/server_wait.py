@@ -33,6 +33,18 @@ def wait_for_server(step: Callable[[], R], most_s: float = math.inf) -> R:
             time.sleep(PAUSE_S)
 
 
+def wait_in_thread(step: Callable[[], R]) -> R:
+    """Call a step like `wait_for_server`, for MAX_WAIT_S; on an event loop, which must not stand still, only once.
+
+    Raises NotConnected, or what the step raises besides.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return wait_for_server(step, MAX_WAIT_S)
+    return step()
+
+
 async def wait_for_server_async(step: Callable[[], R]) -> R:
     """Call a step like `wait_for_server`, in threads of their own: the event loop goes on."""
     while True:

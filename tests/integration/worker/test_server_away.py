@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 
@@ -61,6 +62,10 @@ def worker(database, app):
 def work(worker: StepWorker) -> None:
     """Run what waits, coroutines on an event loop, and record the ends."""
     worker.fetch()
+    run_fetched(worker)
+
+
+def run_fetched(worker: StepWorker) -> None:
     for attempt in [each for each in worker.waiting if each.handler.is_coroutine]:
         worker.waiting.remove(attempt)
         # As if it had not been read ahead: records of more than 64 KiB are not.
@@ -180,3 +185,93 @@ def test_runs_that_are_mapped_are_added_once_when_the_server_is_there_again(app,
         work(mine)
     assert sorted(done) == [1, 2, 3]
     assert {each.state for each in read_attempts(database, run.id)} <= {"succeeded", "suspended"}
+
+
+def _ask(ctx: Context) -> list[object]:
+    return [ctx.last_run_at, ctx.cancel_reason, ctx.tools.is_first_of_occurrence()]
+
+
+@pytest.mark.parametrize("is_coroutine", [False, True], ids=["function", "coroutine"])
+def test_what_a_handler_asks_of_its_run_is_answered_when_the_server_is_there_again(app, server, worker, is_coroutine):
+    asked: list[list[object]] = []
+
+    def ask(ctx: Context) -> None:
+        server.go_away()
+        asked.append(_ask(ctx))
+
+    async def ask_async(ctx: Context) -> None:
+        # As `docs/how-to/context.md` says: in a thread of its own.
+        await asyncio.to_thread(ask, ctx)
+
+    app.job("0 3 * * *", name="nightly")(ask_async if is_coroutine else ask)
+    app.deploy()
+    app.control.trigger("nightly")
+    work(worker())
+    assert (asked, server.missed) == ([[None, "", True]], TIMES_AWAY)
+
+
+@pytest.mark.parametrize("question", ["last_run_at", "cancel_reason"])
+def test_on_an_event_loop_a_handler_that_asks_is_told_at_once_that_the_server_is_away(app, server, worker, question):
+    told: list[str] = []
+
+    async def ask_on_loop(ctx: Context) -> None:
+        server.go_away()
+        with pytest.raises(NotConnected) as away:
+            getattr(ctx, question)
+        server.missed = TIMES_AWAY
+        told.append(str(away.value))
+
+    app.job("0 3 * * *", name="nightly")(ask_on_loop)
+    app.deploy()
+    app.control.trigger("nightly")
+    work(worker())
+    assert told == ["away"]
+
+
+@pytest.mark.parametrize("is_coroutine", [False, True], ids=["function", "coroutine"])
+def test_the_hook_of_an_occurrence_is_called_when_the_server_is_there_again(app, server, worker, is_coroutine):
+    told: list[str] = []
+
+    async def work_async() -> None:
+        told.append("worked")
+
+    def work_here() -> None:
+        told.append("worked")
+
+    @app.middleware
+    @contextmanager
+    def lose_server(ctx: Context):
+        server.go_away()
+        yield
+
+    app.job("0 3 * * *", name="nightly", on_start=lambda ctx: told.append("started"))(
+        work_async if is_coroutine else work_here
+    )
+    app.deploy()
+    app.control.trigger("nightly")
+    work(worker())
+    assert (told, server.missed) == (["started", "worked"], TIMES_AWAY)
+
+
+@pytest.mark.parametrize("is_coroutine", [False, True], ids=["function", "coroutine"])
+def test_the_instants_of_a_compressed_run_are_shown_when_the_server_is_there_again(
+    app, database, clock, server, worker, is_coroutine
+):
+    seen: list[int] = []
+
+    def count(ctx: Context) -> None:
+        seen.append(len(ctx.stands_for))
+
+    async def count_async(ctx: Context) -> None:
+        seen.append(len(ctx.stands_for))
+
+    app.job("* * * * *", name="minutely", recovery="compressed")(count_async if is_coroutine else count)
+    app.deploy()
+    clock.advance(600)
+    for _ in range(3):
+        build_ticker(database).tick()
+    mine = worker()
+    mine.fetch()
+    server.go_away()
+    run_fetched(mine)
+    assert (seen, server.missed) == ([8], TIMES_AWAY)  # the last two are within the grace period
