@@ -6,6 +6,7 @@ calendar's name.
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -138,13 +139,18 @@ def parse_calendar(text: str, timezone: str = "UTC") -> AnyCalendar:
     country, _, subdivision = text.partition("-")
     if country.isalpha() and country.isupper() and " " not in text:
         return Holidays(text, country, subdivision or None, timezone)
+    if re.match(r"\d{4}-?[W\d]\d", text, re.ASCII) is None:
+        return CronExclusion(text, text, timezone)
     try:
-        if "/" in text and "T" in text:
+        if "/" in text:
             start, end = text.split("/")
             return Blackout(text, (Window(datetime.fromisoformat(start), datetime.fromisoformat(end)),))
         return Dates(text, tuple(date.fromisoformat(day) for day in text.split(",")), timezone)
-    except ValueError:
-        return CronExclusion(text, text, timezone)
+    except ValueError as error:
+        raise InvalidSchedule(
+            f"calendar {show(text)} is neither dates such as 2026-12-24,2026-12-31 nor a blackout such as"
+            f" 2026-12-24T18:00Z/2026-12-27T06:00Z: {error}"
+        ) from error
 
 
 def _check(name: str, timezone: str) -> None:

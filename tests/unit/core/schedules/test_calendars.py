@@ -97,7 +97,13 @@ def test_one_line_reads_as_this_calendar(text, calendar):
         (lambda: CronExclusion("x", "* * *"), "3 fields given"),
         (lambda: Window(instant("2026-01-02"), instant("2026-01-01")), "is not after its start"),
         (lambda: Window(datetime(2026, 1, 1), instant("2026-01-02")), "has no time zone"),
-        (lambda: parse_calendar("2026-13-01"), "fields given"),
+        (lambda: parse_calendar("2026-13-01"), "'2026-13-01' is neither dates such as .*: month must be in 1..12"),
+        (lambda: parse_calendar("2026-02-28,2026-02-29"), "neither dates such as .*: day is out of range for month"),
+        (lambda: parse_calendar("2026-05-04T06:00Z/2026-05-01T18:00Z"), "is not after its start"),
+        (lambda: parse_calendar("2026-05-01T18:00/2026-05-04T06:00"), "has no time zone"),
+        (lambda: parse_calendar("2026-05-01/2026-05-04"), "has no time zone"),
+        (lambda: parse_calendar("2026-05-01T18:00Z/2026-05-04T06:00Z/P1D"), "nor a blackout such as"),
+        (lambda: parse_calendar("0 0-7 * *"), "4 fields given"),
     ],
 )
 def test_a_calendar_that_cannot_be_is_refused(make, message):
