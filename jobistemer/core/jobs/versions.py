@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.errors import InvalidDefinition, InvalidSchedule
 from jobistemer.core.jobs.job import Job, Update
 
 KEPT_VERSIONS = 20
@@ -92,6 +92,13 @@ def _has_rows(version: Version, now_ms: int) -> bool:
         return True
     # An instant that the version should have decided counts as a row: if the row was lost, an audit has to find out,
     # and it needs the version to do so.
-    due = version.job.schedule.previous_unix(version.until + 1)
-    decided = due is not None and due > version.after
-    return decided and max(version.until * 1000, version.over_at) + version.history_ms > now_ms
+    return max(version.until * 1000, version.over_at) + version.history_ms > now_ms and _has_instants(version)
+
+
+def _has_instants(version: Version) -> bool:
+    try:
+        due = version.job.schedule.previous_unix((version.until or 0) + 1)
+    except InvalidSchedule:
+        # A custom schedule that this process does not know may have had some.
+        return True
+    return due is not None and due > version.after

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.jobs.job import Job, Task, encode_job
 from jobistemer.core.planning.recovery import is_excluded
 
@@ -128,7 +129,7 @@ def _collect_fire_times(job: Job | None, start: int, until: int, budget: Instant
             if count == limit:
                 until = instant
                 break
-    except Exception:  # noqa: BLE001 - a custom schedule is user code
+    except InvalidSchedule:
         # One that this process does not know, or that fails, cannot be compared from here on.
         until = instant
     budget.left -= count

@@ -7,6 +7,7 @@ name.
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -43,7 +44,8 @@ class Custom(
 ):  # fmt: skip
     """A schedule that user code computes: a registered `name`, and `options` for its factory.
 
-    Asking it for instants raises InvalidSchedule where no factory of that name is registered.
+    Asking it for instants raises InvalidSchedule where no factory of that name is registered, or where it or its
+    schedule fails.
     """
 
     name: str
@@ -93,7 +95,20 @@ def _build_due(custom: Custom) -> Due:
             f"custom schedule {custom.name!r} is not registered here:"
             f" call register_schedule({custom.name!r}, factory) before it is used"
         )
-    return _CustomDue(custom.name, factory(custom.options))
+    with _naming_failures(custom.name):
+        schedule = factory(custom.options)
+    return _CustomDue(custom.name, schedule)
+
+
+@contextmanager
+def _naming_failures(name: str) -> Iterator[None]:
+    """Let what goes wrong in user code be an InvalidSchedule: whoever can go on without the instants does so then."""
+    try:
+        yield
+    except InvalidSchedule:
+        raise
+    except Exception as error:
+        raise InvalidSchedule(f"custom schedule {name!r} failed: {type(error).__name__}: {error}") from error
 
 
 class _CustomDue:
@@ -105,12 +120,14 @@ class _CustomDue:
         self._name, self._schedule = name, schedule
 
     def next_unix(self, after: int) -> int | None:
-        instant = self._schedule.next_after(instant_at(after))
-        return None if instant is None else self._later_than(after, instant)
+        with _naming_failures(self._name):
+            instant = self._schedule.next_after(instant_at(after))
+            return None if instant is None else self._later_than(after, instant)
 
     def unix_between(self, start: int, end: int) -> Iterator[int]:
-        for instant in self._schedule.between(instant_at(start), instant_at(end)):
-            yield (start := self._later_than(start, instant))
+        with _naming_failures(self._name):
+            for instant in self._schedule.between(instant_at(start), instant_at(end)):
+                yield (start := self._later_than(start, instant))
 
     def previous_unix(self, before: int) -> int | None:
         """Look back over windows that double in length: the object answers no question about the past."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from jobistemer.core.errors import InvalidDefinition, UnknownVersion
 from jobistemer.core.jobs.job import Job, Task, Update
 from jobistemer.core.jobs.versions import KEPT_VERSIONS
-from jobistemer.core.schedules import Cron, Once
+from jobistemer.core.schedules import Cron, Custom, Once, register_schedule
+from jobistemer.core.schedules.custom import _build_due, _factories
 from jobistemer.store.calls import jobs
 from jobistemer.store.calls.job_versions import find_versions
 from tests.support.clocks import NOW
@@ -368,3 +369,30 @@ def test_a_removed_job_is_decided_up_to_its_removal(app, database, clock):
     app.control.remove("report")
     assert decided(database) == [(60, 1, "pending")]
     assert intervals(database) == [(1, 0, 60)]
+
+
+def test_a_job_whose_custom_schedule_fails_can_be_removed_and_be_replaced(app):
+    class Failing:
+        def next_after(self, instant):
+            if failures:
+                raise ValueError("no tides")
+            return instant + timedelta(days=1)
+
+    failures = []
+    register_schedule("failing", lambda _options: Failing())
+    jobs = [Job(name, Custom("failing"), (Task("only", "work"),)) for name in ("gone", "kept")]
+    app.control.register_all(jobs)
+    failures.append("from now on")
+    app.control.remove("gone")
+    replaced = app.control.register(Job("kept", Cron("0 3 * * *"), (Task("only", "work"),)))
+    assert (replaced.word, replaced.version) == ("CHANGED", 2)
+
+
+def test_a_job_with_many_versions_can_change_when_a_custom_schedule_of_an_early_one_is_no_longer_known(app):
+    register_schedule("forgotten", lambda _options: Cron("0 3 * * *"))
+    tasks = (Task("only", "work"),)
+    app.control.register(Job("report", Custom("forgotten"), tasks))
+    _factories.pop("forgotten")
+    _build_due.cache_clear()
+    words = [app.control.register(Job("report", Cron("0 3 * * *"), tasks, max_queued=n + 1)).word for n in range(25)]
+    assert words == ["CHANGED"] * 25

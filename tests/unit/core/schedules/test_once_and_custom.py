@@ -142,3 +142,28 @@ def test_an_answer_that_a_cursor_would_not_get_past_is_refused(step):
         Custom("stuck").next_after(NEW_YEAR)
     with pytest.raises(InvalidSchedule, match="'stuck' answered .* each later than the one before"):
         list(Custom("stuck").between(NEW_YEAR, NEW_YEAR + timedelta(days=1)))
+
+
+class Failing:
+    def __init__(self, options):
+        self.port = options["port"]
+
+    def next_after(self, instant):
+        raise ValueError(f"no tides for {self.port} at {instant:%H:%M}")
+
+    def between(self, start, _end):
+        yield start + SECOND
+        raise ValueError(f"no tides for {self.port}")
+
+
+def test_what_fails_in_the_code_of_a_custom_schedule_is_an_invalid_schedule():
+    register_schedule("failing", Failing)
+    with pytest.raises(InvalidSchedule, match="custom schedule 'failing' failed: KeyError: 'port'"):
+        Custom("failing").next_after(NEW_YEAR)
+    schedule = Custom("failing", {"port": "Husum"})
+    with pytest.raises(InvalidSchedule, match="failed: ValueError: no tides for Husum at 00:00"):
+        schedule.next_after(NEW_YEAR)
+    instants = schedule.between(NEW_YEAR, NEW_YEAR + timedelta(days=1))
+    assert next(instants) == NEW_YEAR + SECOND
+    with pytest.raises(InvalidSchedule, match="failed: ValueError: no tides for Husum"):
+        next(instants)
