@@ -182,10 +182,24 @@ class RunningAttempts:
         self._leases: defaultdict[int, tuple[float, float]] = defaultdict(lambda: (opened, opened))
         # By identity: entries of two streams may have the same id, made in the same millisecond.
         self._running: dict[Attempt, None] = {}
+        # Those that a slot has, and whose process is being started.
+        self._preparing: dict[Attempt, None] = {}
         self.long_attempts = LongAttempts()
         # Runs that were cancelled while this worker had them, with the reason; some may still wait for a slot.
         self._canceled: dict[str, str] = {}
         self._cancel_lock = threading.Lock()
+
+    def prepare(self, attempt: Attempt) -> None:
+        """Note that a slot has this attempt and waits for a process, before it begins it."""
+        self._preparing[attempt] = None
+
+    def end_preparation(self, attempt: Attempt) -> bool:
+        """Return whether the slot may begin the attempt: not when it was taken back meanwhile."""
+        return self._preparing.pop(attempt, _MISSING) is not _MISSING
+
+    def take_preparing(self) -> list[Attempt]:
+        """Take back the attempts that wait for a process: their slots will not begin them."""
+        return [each for each in list(self._preparing) if self.end_preparation(each)]
 
     def begin(self, attempt: Attempt, stop: Callable[[], None]) -> bool:
         """Note that a slot runs this attempt now, and return whether its handler may be called; `stop` interrupts it.
@@ -271,3 +285,11 @@ class RunningAttempts:
             self._canceled |= runs_to_cancel
             while len(self._canceled) > MAX_CANCELS:
                 del self._canceled[next(iter(self._canceled))]
+
+
+def end_prepared(attempts: RunningAttempts, attempt: Attempt, outcome: Outcome) -> bool:
+    """End an attempt that was prepared and not begun. Returns whether the caller must report it."""
+    is_mine = attempts.end_preparation(attempt)
+    if is_mine:
+        attempts.end_unstarted(attempt, outcome)
+    return is_mine

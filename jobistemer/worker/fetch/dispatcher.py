@@ -68,7 +68,7 @@ class Dispatcher:
         # Taken out of the slots before anything is sent: from here on no slot can begin one that another worker may
         # get.
         waiting = [attempt for early in self._early.values() for attempt in early.take_unstarted()]
-        waiting += self._slots.take_unstarted()
+        waiting += [*self._slots.take_unstarted(), *self._attempts.take_preparing()]
         for database, returner in self._returners.items():
             returner.add(attempt for attempt in waiting if attempt.database is database)
             returner.return_added()

@@ -14,7 +14,7 @@ from jobistemer.core.runs.results import Results
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.worker.attempts.attempt import Attempt, AttemptTools, ToolsFactory
-from jobistemer.worker.attempts.in_flight import RunningAttempts
+from jobistemer.worker.attempts.in_flight import RunningAttempts, end_prepared
 from jobistemer.worker.execute.execute import build_attempt_info, outcome_of_error
 from jobistemer.worker.execute.finish_steps import limit_snoozes
 from jobistemer.worker.execute.injection import needs_injection, read_injected
@@ -28,12 +28,17 @@ log = logging.getLogger("jobistemer.worker")
 
 
 def run_in_process(attempt: Attempt, attempts: RunningAttempts, pool: ProcessPool) -> bool:
-    """Run an attempt in a process. Returns whether the caller must report it; if not, the watchdog has."""
+    """Run an attempt that is prepared in a process. Returns whether the caller must report it.
+
+    If not, the watchdog has, or the worker ends and has given it back before it began.
+    """
     try:
         process = pool.acquire()
     except ProcessNotStarted as error:
-        attempts.end_unstarted(attempt, Outcome(AttemptState.FAILED, error=str(error)))
-        return True
+        return end_prepared(attempts, attempt, Outcome(AttemptState.FAILED, error=str(error)))
+    if not attempts.end_preparation(attempt):
+        pool.release(process)
+        return False
     may_run = attempts.begin(attempt, process.kill)
     try:
         outcome = (

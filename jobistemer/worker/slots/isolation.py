@@ -12,7 +12,7 @@ from jobistemer.core.jobs.options import PROCESS
 from jobistemer.runtime.repeat import run_apart, start_thread
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt
-from jobistemer.worker.attempts.in_flight import RunningAttempts
+from jobistemer.worker.attempts.in_flight import RunningAttempts, end_prepared
 from jobistemer.worker.execute.execute import outcome_of_error
 from jobistemer.worker.process.failures import START_S, ProcessNotStarted
 from jobistemer.worker.process.pool import ProcessPool
@@ -55,6 +55,7 @@ class Isolation:
     def run(self, attempt: Attempt, report: Callable[[Attempt], None]) -> None:
         """Run an attempt in a process and report it, in the caller's thread; a suspect may have to wait instead."""
         if not is_suspect(attempt):
+            self._attempts.prepare(attempt)
             self._run_one(attempt, report)
         elif self._enter(attempt):
             # A second start beside the one that is under way would make both slower. One that hangs holds up nobody.
@@ -128,7 +129,8 @@ class Isolation:
         except Exception as error:
             # A bug in Jobistemer must cost neither the place nor the attempt.
             log.exception("process: unexpected error")
-            must_report = self._attempts.end(attempt, outcome_of_error(error))
+            outcome = outcome_of_error(error)
+            must_report = self._attempts.end(attempt, outcome) or end_prepared(self._attempts, attempt, outcome)
         if must_report:
             report(attempt)
 
@@ -138,13 +140,16 @@ class Isolation:
                 self.waiting.append(attempt)
                 return False
             self._free -= 1
-            return True
+        self._attempts.prepare(attempt)
+        return True
 
     def _next(self) -> Attempt | None:
         with self._lock:
             if self.waiting:
                 first = max(self.waiting, key=lambda each: each.delivery.crashes)
                 self.waiting.remove(first)
+                # Under the lock: whoever takes all that have not begun finds it in one place or the other.
+                self._attempts.prepare(first)
                 return first
             self._free += 1
             is_over = self._free == self._places and not self._keeps_spare

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from contextvars import ContextVar
@@ -22,6 +23,11 @@ from jobistemer.worker.process.protocol import ReadResults
 app = Jobistemer(defaults=Options(executor="process", retry=NO_RETRIES, timeout_s=30))
 seen: ContextVar[str] = ContextVar("seen", default="nothing")
 
+
+# A process beside the worker imports this for as long as the file is there.
+if (held := os.environ.get("TEST_HOLD")) and "jobistemer.worker.process.child" in sys.orig_argv:
+    while os.path.exists(held):
+        time.sleep(0.01)
 
 app.middleware(log_attempts)
 

@@ -14,6 +14,7 @@ from jobistemer.core.errors import RunFailed
 from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.states import RunState
 from jobistemer.store.calls import attempt_log
+from jobistemer.store.keys import GROUP
 from jobistemer.store.reads import records
 from tests.integration.worker import process_executor_app
 from tests.support.servers import VALKEY, running
@@ -271,6 +272,23 @@ def test_the_context_shows_when_the_worker_shuts_down(url, tmp_path):
         )
         assert worker.end() == 0
         assert run.result(WAIT) == "shutdown"
+
+
+def test_a_run_whose_process_is_being_started_goes_back_when_the_worker_ends(url, tmp_path, monkeypatch):
+    held = tmp_path / "held"
+    held.touch()
+    monkeypatch.setenv("TEST_HOLD", str(held))
+    own_app = Jobistemer(url, namespace="starting", defaults=process_executor_app.app.defaults)
+    database = own_app.namespace.shards[0]
+    stream = database.keys.stream("default:5")
+    with running_worker(url, tmp_path / "log", APP, "-c", "1", "--namespace", "starting", "--grace", "20") as worker:
+        run = own_app.enqueue("where")
+        wait_until(lambda: database.client.xpending(stream, GROUP)[0] == 1, "a slot has it")
+        # Without the grace period: nothing has begun.
+        assert worker.end(seconds=15) == 0
+    held.unlink()
+    assert database.client.xpending(stream, GROUP)[0] == 0
+    assert (run.state(), records.find_attempts(database, run.record())) == (RunState.PENDING, [])
 
 
 def test_a_thread_that_a_handler_left_does_not_keep_its_process_when_the_worker_dies(url, tmp_path):

@@ -58,7 +58,8 @@ class Scene:
 
     def __init__(self, places: int, *, keeps_processes: bool = False) -> None:
         self.pool = GatedPool()
-        self.isolation = Isolation(self.pool, RunningAttempts(), places, keeps_processes=keeps_processes)
+        self.attempts = RunningAttempts()
+        self.isolation = Isolation(self.pool, self.attempts, places, keeps_processes=keeps_processes)
         self.reported: SimpleQueue[Attempt] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
@@ -288,3 +289,25 @@ def test_a_worker_without_an_app_to_import_has_no_isolation_and_says_so_of_none(
 def test_a_number_of_suspects_out_of_range_is_refused(number):
     with pytest.raises(Misconfigured, match=f"max_suspects is {number}"):
         WorkerSettings(max_suspects=number)
+
+
+@pytest.mark.parametrize("executor", ["process", "auto"], ids=["a task for processes", "a suspect"])
+def test_what_is_taken_back_while_its_process_starts_is_neither_begun_nor_reported(executor):
+    scene = Scene(1)
+    attempt = make_attempt("run_1", executor=executor)
+    scene.begin(attempt)
+    # When the worker ends before the process is there
+    assert scene.attempts.take_preparing() == [attempt]
+    scene.pool.gate.release()
+    scene.join()
+    # Then the slot leaves it to those who have it by now
+    assert (scene.reported.empty(), attempt.outcome) == (True, None)
+    assert scene.attempts.take_preparing() == []
+
+
+def test_an_attempt_whose_process_is_not_started_for_an_unknown_reason_is_reported(monkeypatch):
+    pool, reported, attempts = ProcessPool(WorkerSettings(app="no:app"), 1), SimpleQueue[Attempt](), RunningAttempts()
+    monkeypatch.setattr(pool, "acquire", Mock(side_effect=MemoryError("no page left")))
+    Isolation(pool, attempts, 1, keeps_processes=True).run(make_attempt("run_1", executor="process"), reported.put)
+    assert reported.get_nowait().outcome.error.startswith("MemoryError: no page left")
+    assert attempts.take_preparing() == []
