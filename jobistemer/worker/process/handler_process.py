@@ -69,6 +69,7 @@ class HandlerProcess:
             error = f"while it imported {app}, {self._explain_death()}"
         if error:
             self.kill()
+            self.end()
             raise ProcessNotStarted(f"its process could not be started: {error}")
 
     @property

@@ -108,10 +108,12 @@ class CoroutineSlots:
                 continue
             try:
                 must_report = await run_async(attempt, self._attempts, stop)
-            except Exception as error:
-                # A bug in Jobistemer must cost neither the slot nor the attempt.
-                log.exception("slot: unexpected error")
+            except BaseException as error:
+                # A bug in Jobistemer must cost neither the slot nor the attempt; neither must a handler that has
+                # cancelled the task that it ran in, and returned before that was noticed.
                 must_report = self._attempts.end(attempt, outcome_of_error(error))
+                if must_report and not isinstance(error, asyncio.CancelledError):
+                    log.exception("slot: unexpected error")
             if not must_report:
                 return
             self._report(attempt)

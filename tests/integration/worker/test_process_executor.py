@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from jobistemer.core.states import RunState
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.keys import GROUP
 from jobistemer.store.reads import records
+from jobistemer.worker.process.failures import ProcessNotStarted
+from jobistemer.worker.process.handler_process import HandlerProcess
 from tests.integration.worker import process_executor_app
 from tests.support.servers import VALKEY, running
 from tests.support.worker_processes import WorkerProcess, running_worker, wait_until
@@ -272,6 +276,18 @@ def test_the_context_shows_when_the_worker_shuts_down(url, tmp_path):
         )
         assert worker.end() == 0
         assert run.result(WAIT) == "shutdown"
+
+
+def test_a_process_that_cannot_import_its_app_leaves_no_zombie_and_no_open_file(tmp_path, monkeypatch):
+    started, start = [], subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *args, **kwargs: started.append(start(*args, **kwargs)) or started[-1]
+    )
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(ProcessNotStarted, match="No module named 'no_such_module'") as refused:
+        HandlerProcess("no_such_module:app", str(tmp_path), 0)
+    # The error keeps what it was raised in, as one does that is logged somewhere.
+    assert (started[0].returncode is not None, len(os.listdir("/proc/self/fd"))) == (True, before), refused
 
 
 def test_a_run_whose_process_is_being_started_goes_back_when_the_worker_ends(url, tmp_path, monkeypatch):

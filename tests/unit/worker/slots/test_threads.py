@@ -8,10 +8,12 @@ from queue import SimpleQueue
 from threading import Event
 from unittest.mock import Mock
 
+import msgspec
+
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.worker_hooks import WorkerHooks
 from jobistemer.core.jobs.options import Options
-from jobistemer.core.runs.message import Delivery
+from jobistemer.core.runs.message import WIRE_VERSION, Delivery
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.log_limit import forget_logged
@@ -135,3 +137,31 @@ def test_a_suspect_without_a_thread_to_wait_for_its_process_is_reported(monkeypa
     monkeypatch.setattr(coroutines, "start_thread", no_threads)
     asyncio.run(asyncio.wait_for(serve(), GIVE_UP_S))
     assert reported.get_nowait().outcome.state is AttemptState.FAILED
+
+
+def test_a_coroutine_that_cancels_its_own_task_as_it_returns_has_an_outcome_and_its_slot_goes_on():
+    attempts, reported = RunningAttempts(), SimpleQueue[Attempt]()
+
+    async def cancels_and_returns() -> None:
+        asyncio.current_task().cancel()
+
+    async def runs() -> None: ...
+
+    first, second = make_attempt("run_1", cancels_and_returns), make_attempt("run_2", runs)
+    # With steps of an earlier attempt on record, which are looked at when the handler has returned.
+    first.delivery = msgspec.structs.replace(first.delivery, message=message(run="run_1", wire=WIRE_VERSION))
+
+    async def serve() -> None:
+        slots = CoroutineSlots(asyncio.get_running_loop(), deque([first, second]), attempts, reported.put, None)
+        slots.add()
+        while reported.qsize() < 2:
+            await asyncio.sleep(0)
+        slots.end()
+
+    asyncio.run(asyncio.wait_for(serve(), GIVE_UP_S))
+    ended = [reported.get_nowait() for _ in range(2)]
+    assert [(each, each.outcome.state) for each in ended] == [
+        (first, AttemptState.FAILED),
+        (second, AttemptState.SUCCEEDED),
+    ]
+    assert attempts.running() == []
