@@ -28,7 +28,7 @@ from jobistemer.store.server.packed_connection import PACKED
 MAX_CONNECTIONS: Final = 16
 """The connections that the calls of one process have by default, and those of one event loop."""
 FRESH_S: Final = 0.5
-"""A connection that came back within this time is used unseen: servers close idle ones after whole seconds at least."""
+"""A connection that came back within this time is used unseen, where a call has another try when it is closed."""
 
 
 class PoolExhausted(redis.ConnectionError):
@@ -199,6 +199,7 @@ class WaitingPool(_Waiting, redis.ConnectionPool):
     """A pool of connections to one server."""
 
     def __init__(self, connection_class: type = redis.Connection, **options: Any) -> None:
+        self._fresh_s = FRESH_S if "retry" in options and options["retry"].get_retries() else 0.0
         super().__init__(connection_class=BOUNDED[connection_class], **options)
 
     def pop_idle(self: Any) -> Any:
@@ -213,7 +214,7 @@ class WaitingPool(_Waiting, redis.ConnectionPool):
             connection = self._available_connections.pop()
             self._in_use_connections.add(connection)
         try:
-            is_fresh = time.monotonic() - connection.idle_since < FRESH_S
+            is_fresh = time.monotonic() - connection.idle_since < self._fresh_s
             if connection.is_connected and (is_fresh or not connection.can_read()):
                 return connection
         except (redis.ConnectionError, redis.TimeoutError, OSError):

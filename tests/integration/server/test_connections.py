@@ -20,11 +20,13 @@ from unittest.mock import Mock
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from jobistemer import InvalidInput, Jobistemer, NotConnected, ResultTimeout
 from jobistemer.store.server import direct_execute as direct_module
 from jobistemer.store.server.direct_execute import direct_execute, direct_execute_all
-from jobistemer.store.server.pool import FRESH_S, MAX_CONNECTIONS
+from jobistemer.store.server.pool import FRESH_S, MAX_CONNECTIONS, WaitingPool
 from tests.support.apps import drain_queues, running_worker
 from tests.support.servers import VALKEY, running
 
@@ -268,6 +270,20 @@ def test_a_connection_that_was_just_in_use_is_not_looked_at_and_costs_another_tr
         connection.idle_since = time.monotonic()
         assert direct_execute(client)("INCR", "counted") == 1
         assert (connection.is_connected, client.connection_pool._in_use_connections) == (True, set())
+
+
+@pytest.mark.parametrize("options", [{}, {"retry": Retry(NoBackoff(), 0)}], ids=["of redis-py's own", "none"])
+def test_without_another_try_a_connection_that_was_just_in_use_is_looked_at(app, url, options):
+    pool = WaitingPool.from_url(url, max_connections=1, **options)
+    execute = direct_execute(redis.Redis(connection_pool=pool))
+    assert execute("INCR", "counted") == 1
+    (connection,) = pool._available_connections
+    app.namespace.shards[0].client.client_kill_filter(_type="normal", skipme=True)
+    with suppress(redis.ConnectionError):
+        while not connection.can_read():
+            pass
+    connection.idle_since = time.monotonic()
+    assert execute("INCR", "counted") == 2
 
 
 def test_a_connection_that_breaks_while_a_command_is_sent_is_made_anew(app, url):
