@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime
 from itertools import islice
 
+import msgspec
+
 from jobistemer.control.changes import ChangeList
 from jobistemer.control.definitions import JobDefinitions
 from jobistemer.control.job_pages import MAX_PAGE
@@ -23,11 +25,15 @@ from jobistemer.store.actions.replace_unreadable import remove_unreadable
 from jobistemer.store.actions.trim import trim_step
 from jobistemer.store.actions.update_job import decide_backlog
 from jobistemer.store.calls import jobs, occurrences
+from jobistemer.store.calls.jobs import StoredJob
+from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.quarantine import find_wrong_types
 from jobistemer.store.reads.jobs import has_live_occurrence, list_job_changes
 
 MAX_LISTED_INSTANTS = 100_000
+FASTEST = 1_000.0
+"""The highest `catch_up_per_s`."""
 _JOB_ID = re.compile(r"job_[0-9a-f]{40}")
 
 
@@ -54,9 +60,11 @@ class JobControl(JobDefinitions):
         self._record("pause job", name, detail)
 
     def resume(self, name: str) -> None:
-        """End the pause of a job. Raises UnknownJob."""
+        """End the pause of a job: its next instant fires, those of the pause do not. Raises UnknownJob."""
         database = self._database(name)
-        call = jobs.resume(database.keys, ids.job_id(name), database.read_clock(), self._by)
+        now_ms = database.read_clock()
+        _skip_undecided(database, name, now_ms)
+        call = jobs.resume(database.keys, ids.job_id(name), now_ms, self._by)
         self._check_registered(name, database.call(call).word)
         self._record("resume job", name)
 
@@ -126,8 +134,7 @@ class JobControl(JobDefinitions):
 
     def is_paused(self, name: str) -> bool:
         """Tell whether a job is paused at present. Raises UnknownJob."""
-        stored = self.find(name)
-        return bool(stored.paused) and (not stored.paused_until or stored.paused_until > self._now_ms())
+        return _is_paused(self.find(name), self._now_ms())
 
     def is_active(self, name: str) -> bool:
         """Tell whether a job is inside the window of its schedule: after its start, and before its end or last instant.
@@ -202,6 +209,19 @@ class JobControl(JobDefinitions):
     def _check_registered(self, name: str, word: str) -> None:
         if word == "UNKNOWN":
             raise build_unknown_job(self._namespace, name)
+
+
+def _is_paused(stored: StoredJob, now_ms: int) -> bool:
+    return bool(stored.paused) and (not stored.paused_until or stored.paused_until > now_ms)
+
+
+def _skip_undecided(database: Database, name: str, now_ms: int) -> None:
+    """Record the instants of a pause that no ticker has decided yet as skipped; after it they would count as missed."""
+    stored = jobs.find_job_or_reason(database, name)
+    if isinstance(stored, StoredJob) and _is_paused(stored, now_ms):
+        # Nothing fires, so nothing has to be paced.
+        unpaced = msgspec.structs.replace(stored.job, catch_up_per_s=FASTEST)
+        decide_backlog(database, stored._replace(job=unpaced), now_ms)
 
 
 def _remove_unreadable(namespace: Namespace, name: str, by: str) -> bool:

@@ -80,6 +80,34 @@ def test_a_name_that_cannot_stand_in_a_log_is_refused(app, by):
         JobControl(app.namespace, by=by)
 
 
+@pytest.mark.parametrize(
+    ("recovery", "becomes"),
+    [("execute_all", ["skipped"] * 30), ("execute_last", ["missed"] * 27 + ["skipped"] * 3)],
+)
+def test_an_instant_of_a_pause_that_no_ticker_has_decided_before_its_end_does_not_run_after_it(
+    server_url, clock, database, recovery, becomes
+):
+    # Given a job that is paused while no ticker is there
+    app = open_app(server_url, clock)
+
+    @app.job("* * * * *", overlap="allow", recovery=recovery, catch_up_per_s=1)
+    def report() -> None: ...
+
+    app.deploy()
+    JobControl(app.namespace, by="ana").pause("report", "release")
+    clock.advance(30 * 60)
+
+    # When it is resumed and a ticker comes
+    app.control.resume("report")
+    clock.advance(60)
+    build_ticker(database).tick()
+
+    # Then only the instant after the pause runs
+    rows = read_occurrences(database, app.declarations["report"].build())
+    assert [str(each.state) for each in rows] == [*becomes, "pending"]
+    assert rows[29].reason == "paused by ana: release"
+
+
 def test_what_nobody_registered_cannot_be_paused_resumed_triggered_or_removed(ana):
     for change in (ana.pause, ana.resume, ana.trigger, ana.remove):
         with pytest.raises(UnknownJob, match="no job 'nothing' is registered in namespace 'test'; deploy it first"):
