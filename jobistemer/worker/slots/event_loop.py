@@ -86,7 +86,11 @@ class EventLoop:
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
         if self._prepare is not None:
-            self._loop.run_until_complete(self._prepare())
+            try:
+                self._loop.run_until_complete(self._prepare())
+            except BaseException:
+                # `sys.exit` in a start function of the app: without this loop no coroutine would ever run.
+                log.exception("the start functions on the event loop that replaces a blocked one")
         for _ in range(self._count):
             self.slots.add()
         while not self._ended:

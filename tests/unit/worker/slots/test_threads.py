@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
+from functools import partial
 from queue import SimpleQueue
 from threading import Event
 from unittest.mock import Mock
@@ -22,6 +24,8 @@ from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.slots import coroutines, event_loop, threads
 from jobistemer.worker.slots.blocked_loops import LoopSlots
 from jobistemer.worker.slots.coroutines import CoroutineSlots
+from jobistemer.worker.slots.event_loop import EventLoop
+from jobistemer.worker.slots.process_hooks import renew_resources
 from jobistemer.worker.slots.threads import ThreadSlots
 from tests.support.lifecycle import build_attempt, message
 from tests.unit.worker.execute.test_execute import HERE
@@ -165,3 +169,19 @@ def test_a_coroutine_that_cancels_its_own_task_as_it_returns_has_an_outcome_and_
         (second, AttemptState.SUCCEEDED),
     ]
     assert attempts.running() == []
+
+
+def test_a_start_function_that_ends_with_sys_exit_does_not_cost_the_loop_that_replaces_a_blocked_one():
+    attempts, reported = RunningAttempts(), SimpleQueue[Attempt]()
+
+    async def leaves() -> None:
+        sys.exit(3)
+
+    async def runs() -> None: ...
+
+    waiting = deque([make_attempt("run_1", runs)])
+    hooks = WorkerHooks()
+    hooks.starting.append(leaves)
+    loop = EventLoop(1, waiting, attempts, reported.put, None, partial(renew_resources, hooks))
+    assert reported.get(timeout=GIVE_UP_S).outcome.state is AttemptState.SUCCEEDED
+    loop.end()
