@@ -225,7 +225,8 @@ class ShardTicker:
             self._sleep_until_due()
         self.process_due()
         # In a moment in which nothing is due: at the instant itself, bytes that lie ready are sent.
-        self.upcoming.prepare_claims(self._database.keys)
+        if not self.upcoming.calm_s(self._clock):
+            self.upcoming.prepare_claims(self._database.keys)
         words = listener.wait(self._seconds_to_sleep())
         if "job" in words:
             self._next_poll = 0.0
@@ -262,19 +263,21 @@ class ShardTicker:
     def must_poll(self) -> bool:
         """Return whether it is time for a full look: the last one is too long ago, or has proved wrong."""
         overdue_s, next_ms = time.monotonic() - self._next_poll, self.upcoming.next_ms()
-        # Not in the last moments before an instant, since a look at thousands of jobs takes a while. One that has
-        # proved wrong does not wait.
+        # Not in the last moments before an instant, since a look at thousands of jobs takes a while, and not right
+        # after it. One that has proved wrong does not wait.
         is_near = next_ms is not None and 0 < self._clock.seconds_until(next_ms) < CLEAR_S
-        return overdue_s >= 0 and not (is_near and overdue_s < MAX_PUT_OFF_S)
+        return overdue_s >= 0 and not (overdue_s < MAX_PUT_OFF_S and (is_near or self.upcoming.calm_s(self._clock)))
 
     def _seconds_to_sleep(self) -> float:
-        if self.upcoming.has_unprepared:
+        calm_s = self.upcoming.calm_s(self._clock)
+        if self.upcoming.has_unprepared and not calm_s:
             return 0.0
         until_poll, instant = self._next_poll - time.monotonic(), self.next_ms()
+        if calm_s and not self.must_poll:
+            until_poll = calm_s
         if instant is None:
             return max(0.0, until_poll)
         until_instant = self._clock.seconds_until(instant) - EARLY_S
-        # A look that is put off comes after the instant.
         is_put_off = until_poll <= 0 and not self.must_poll
         return max(0.0, until_instant if is_put_off else min(until_poll, until_instant))
 

@@ -12,29 +12,29 @@ import logging
 from collections import OrderedDict
 from zlib import crc32
 
-from jobistemer.control.put_aside import put_aside_and_log
-from jobistemer.core.errors import InvalidSchedule
-from jobistemer.core.planning.plan import ON_TIME_MS, Decision, first_due, plan
+from jobistemer.core.planning.plan import ON_TIME_MS, Decision, plan
 from jobistemer.core.states import OccurrenceState
-from jobistemer.core.unreadable import LAST_MS, Unreadable
+from jobistemer.core.unreadable import LAST_MS
 from jobistemer.runtime.log_limit import log_limited
 from jobistemer.runtime.logging import facts
 from jobistemer.store.calls import jobs
 from jobistemer.store.calls.bulk_claim import OccurrenceClaim, prepare_claim
 from jobistemer.store.calls.jobs import StoredJob
+from jobistemer.store.clock import Clock
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.ticker.share import Share
+from jobistemer.ticker.unusable_jobs import repair_mark, report_unusable
 
 DEFAULT_GRACE_S = 60.0
 PATIENCE_MS = 5
-"""How long a ticker leaves the due jobs of the others to them before it looks whether they are decided."""
+"""How long a ticker leaves the due jobs of the others to them at the least before it looks whether they are decided."""
 PREPARED_PER_PASS = 100
 """How many claims are built between two looks for wake-ups, so that a wake-up does not wait for long."""
 
 MIN_LEAD_MS = 3
 """How much earlier the claims of an instant begin at the least, and at the most."""
-MAX_LEAD_MS = 250
+MAX_LEAD_MS = 350
 MS_PER_JOB = 0.05
 """How much earlier they begin for each job that is due at the instant, whichever ticker claims it."""
 
@@ -132,8 +132,12 @@ class DueJob:
 class UpcomingJobs:
     """The jobs that are due within the horizon, by their due marks (ms), and the share of them that is fired first.
 
-    patience_ms: how long the jobs of other tickers' shares are left to them. claims_ahead: whether instants are
-    claimed a little before they are due.
+    patience_ms: how long the jobs of other tickers' shares are left to them at the least. claims_ahead: whether
+    instants are claimed a little before they are due. calm_until_ms: until when what can wait leaves the machine to the
+    workers.
+
+    The claims of an instant with thousands of jobs begin well before it. For as long after it, its runs need the
+    processors and the server: what can wait, such as the claims of the next instants, waits.
     """
 
     def __init__(self, share: Share | None = None, patience_ms: int = 0, *, claims_ahead: bool = False) -> None:
@@ -150,7 +154,7 @@ class UpcomingJobs:
         # How many jobs of this share are due at each instant (one that is read anew counts again), and the last instant
         # that was tried ahead of its time.
         self._due_counts: dict[int, int] = {}
-        self._tried_ms = 0
+        self._tried_ms = self.calm_until_ms = 0
 
     def find_unknown(self, marks: dict[str, int], now_ms: int) -> list[str]:
         """Return the jobs among `marks` (job id -> due mark) whose definition or due mark is not known here.
@@ -175,10 +179,10 @@ class UpcomingJobs:
             if isinstance(stored, StoredJob):
                 mark = marks[job_id]
                 # An infinite score is no instant; the one that the job has is stored instead.
-                mark = mark if 0 < mark < LAST_MS else _repair_mark(database, stored, mark)
+                mark = mark if 0 < mark < LAST_MS else repair_mark(database, stored, mark)
                 self.put(DueJob(job_id, stored, mark), horizon_ms)
             else:
-                _report_unusable(database, job_id, stored)
+                report_unusable(database, job_id, stored)
 
     def grace_ms(self, job_id: str) -> int:
         """Return the grace period of a job in ms; the default for a job that cannot be read."""
@@ -207,7 +211,9 @@ class UpcomingJobs:
             self._unprepared[due_job.job_id] = due_job
             self._due_counts[due_job.due_ms] = self._due_counts.get(due_job.due_ms, 0) + 1
         else:
-            due_job.look_ms = due_job.due_ms + self.patience_ms
+            # They are thousands where this share is, and then their runs need the processors first.
+            lead = lead_ms(self._due_counts.get(due_job.due_ms, 0), len(self.share.tickers)) if self.claims_ahead else 0
+            due_job.look_ms = due_job.due_ms + max(self.patience_ms, lead)
         heapq.heappush(self._heap, (due_job.look_ms, due_job.job_id))
 
     def pop_due(self, now_ms: int) -> list[DueJob]:
@@ -232,11 +238,12 @@ class UpcomingJobs:
         unknown until they are put back.
         """
         due_ms = self._heap[0][0] if self._heap else 0
-        jobs = self._due_counts.get(due_ms)
-        if not jobs or not due_ms - lead_ms(jobs, len(self.share.tickers)) <= now_ms < due_ms > self._tried_ms:
+        jobs = self._due_counts.get(due_ms, 0)
+        lead = lead_ms(jobs, len(self.share.tickers))
+        if not jobs or not due_ms - lead <= now_ms < due_ms > self._tried_ms:
             return []
         # Once: what is put back of this instant comes up when it is due.
-        self._tried_ms = due_ms
+        self._tried_ms, self.calm_until_ms = due_ms, due_ms + lead
         ready: list[DueJob] = []
         others: list[tuple[int, str]] = []
         while self._heap and self._heap[0][0] == due_ms:
@@ -272,29 +279,13 @@ class UpcomingJobs:
         jobs = self._due_counts.get(first_ms) if self.claims_ahead and first_ms > self._tried_ms else None
         return first_ms - lead_ms(jobs, len(self.share.tickers)) if jobs else first_ms
 
+    def calm_s(self, clock: Clock) -> float:
+        """Return for how many seconds what can wait has to wait yet; 0 when the workers need no calm."""
+        left_s = clock.seconds_until(self.calm_until_ms)
+        # When the clock has stepped back it is longer than it can be.
+        return left_s if 0 < left_s <= 2 * MAX_LEAD_MS / 1000 else 0.0
+
 
 def lead_ms(jobs: int, tickers: int) -> int:
     """Return how many ms before an instant a ticker begins to claim `jobs` jobs; so many tickers do the same."""
     return min(MAX_LEAD_MS, MIN_LEAD_MS + int(jobs * tickers * MS_PER_JOB))
-
-
-def _repair_mark(database: Database, stored: StoredJob, mark: int) -> int:
-    """Store the next instant of a job as its due mark; returns the mark, unchanged when the job has no instants."""
-    try:
-        mark = first_due(stored.job, stored.cursor) * 1000
-    except InvalidSchedule:
-        return mark
-    jobs.set_due_mark(database, stored.job.id, mark)
-    return mark
-
-
-def _report_unusable(database: Database, job_id: str, stored: Unreadable | None) -> None:
-    """Say that a definition cannot be read, or put a member of the due set aside that no job has."""
-    if stored is None:
-        # One that was removed meanwhile is not there any more.
-        if (found := jobs.find_due_member(database, job_id)) is not None:
-            put_aside_and_log(database, [found], [database.keys.job(job_id)])
-        return
-    # It stays where it is: a ticker of a newer version may be able to read it, and a deploy replaces it.
-    text, cause = "job %s has a definition that this ticker cannot read: %s", f"definition {job_id}"
-    log_limited(log, logging.ERROR, cause, text, job_id, stored.reason, extra=facts(job=job_id))
