@@ -7,7 +7,7 @@ import pytest
 from jobistemer.core.settings import TickerSettings
 from jobistemer.store.calls import heartbeats
 from jobistemer.store.clock import ServerClock
-from jobistemer.ticker import shard_ticker
+from jobistemer.ticker import shard_ticker, upcoming
 from jobistemer.ticker.shard_ticker import CLEAR_S
 from jobistemer.ticker.upcoming import MIN_LEAD_MS
 from tests.support.clocks import NOW
@@ -96,9 +96,11 @@ def test_an_instant_is_claimed_ahead_in_the_last_milliseconds_before_it(database
     assert len(timeline.waits) < 100
 
 
-def test_no_full_look_is_taken_in_the_last_moments_before_an_instant(database, timeline):
+@pytest.fixture
+def full_looks(database, timeline):
+    """When a ticker of one job took a full look, until a second after the first instant."""
     register(database, job(overlap="allow"))
-    one, looks = build_ticker(database, TickerSettings(pass_s=0.1)), []
+    one, looks = build_ticker(database, TickerSettings(pass_s=0.1, horizon_s=120)), []
     look = one.poll
 
     def poll(*, full):
@@ -106,11 +108,39 @@ def test_no_full_look_is_taken_in_the_last_moments_before_an_instant(database, t
         look(full=full)
 
     one.poll = poll
-    while timeline.steady < MINUTE + 1:
-        one._run_pass(timeline)
+
+    def run():
+        while timeline.steady < MINUTE + 1:
+            one._run_pass(timeline)
+        return looks, one
+
+    return run
+
+
+def test_no_full_look_is_taken_in_the_last_moments_before_an_instant(timeline, full_looks):
+    looks, _ = full_looks()
     assert [at for at in looks if MINUTE - CLEAR_S < at < MINUTE - MIN_LEAD_MS / 1000] == []
     # Elsewhere one comes after the other, and the one that was put off comes at once.
     assert len([at for at in looks if MINUTE - 1 < at < MINUTE]) >= 7
     assert min(at for at in looks if at > MINUTE) < MINUTE + 0.1
     # It did not go round and round meanwhile.
     assert len(timeline.waits) < 3 * len(looks)
+
+
+def test_what_can_wait_waits_until_the_runs_of_a_large_instant_have_begun(timeline, full_looks, monkeypatch):
+    # As with thousands of jobs at the instant: their claims begin 253 ms before it.
+    monkeypatch.setattr(upcoming, "MS_PER_JOB", 250)
+    builds, prepare = [], upcoming.UpcomingJobs.prepare_claims
+    monkeypatch.setattr(
+        upcoming.UpcomingJobs,
+        "prepare_claims",
+        lambda *args: (builds.extend([timeline.steady] if args[0].has_unprepared else []), prepare(*args)),
+    )
+    looks, one = full_looks()
+    calm = [at for at in looks + builds if MINUTE - 0.253 < at < MINUTE + 0.253]
+    assert calm == []
+    # Both go on at once when the calm is over, and the ticker did not go round and round meanwhile.
+    for each in (looks, builds):
+        assert min(at for at in each if at > MINUTE) < MINUTE + 0.256
+    assert not one.upcoming.has_unprepared
+    assert len([at for at in timeline.waits if at == 0]) < 10 and len(timeline.waits) < 3 * len(looks)

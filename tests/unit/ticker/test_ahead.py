@@ -4,8 +4,10 @@ import pytest
 
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.keys import Keys
+from jobistemer.ticker import upcoming as upcoming_module
 from jobistemer.ticker.share import Share
 from jobistemer.ticker.upcoming import MAX_LEAD_MS, MIN_LEAD_MS, DueJob, UpcomingJobs, lead_ms
+from tests.support.clocks import FrozenClock
 from tests.support.lifecycle import T0, decision, job
 
 KEYS = Keys("test", 0)
@@ -70,6 +72,37 @@ def test_the_jobs_of_other_tickers_are_left_to_them():
     assert 0 < len(mine) < 20
     assert set(names(upcoming.pop_ahead(DUE_MS - MIN_LEAD_MS))) == mine
     assert upcoming.next_ms() == DUE_MS + 5
+
+
+def test_the_more_jobs_are_due_the_later_those_of_other_tickers_are_looked_at(monkeypatch):
+    monkeypatch.setattr(upcoming_module, "MS_PER_JOB", 5)
+    upcoming = UpcomingJobs(Share(TICKERS[0], TICKERS), patience_ms=5, claims_ahead=True)
+    found = [DueJob(f"job-{n}", StoredJob(job(), 1, "f", T0, "", 0), DUE_MS) for n in range(20)]
+    # As after an instant: what this ticker has claimed is put back first.
+    for due_job in sorted(found, key=lambda each: not upcoming.share.owns(each.number)):
+        upcoming.put(due_job, HORIZON)
+    mine = sum(due_job.is_mine for due_job in found)
+    lead = lead_ms(mine, 2)
+    assert lead > 50 and len(upcoming.pop_ahead(DUE_MS - lead)) == mine
+    assert upcoming.next_ms() == DUE_MS + lead
+    assert upcoming.pop_due(DUE_MS + lead - 1) == []
+    assert len(upcoming.pop_due(DUE_MS + lead)) == 20 - mine
+
+
+def test_the_calm_lasts_as_long_after_an_instant_as_its_claims_began_before(upcoming):
+    add(upcoming, "a")
+    clock = FrozenClock(DUE_MS - MIN_LEAD_MS)
+    assert upcoming.calm_s(clock) == 0
+    upcoming.pop_ahead(clock.now_ms())
+    assert upcoming.calm_s(clock) == 2 * MIN_LEAD_MS / 1000
+    clock.advance(2 * MIN_LEAD_MS / 1000)
+    assert upcoming.calm_s(clock) == 0
+
+
+def test_a_clock_that_steps_back_does_not_make_the_calm_last(upcoming):
+    add(upcoming, "a")
+    upcoming.pop_ahead(DUE_MS - MIN_LEAD_MS)
+    assert upcoming.calm_s(FrozenClock(DUE_MS - 3_600_000)) == 0
 
 
 def test_without_claims_ahead_an_instant_comes_up_when_it_is_due(upcoming):
