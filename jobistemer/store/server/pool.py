@@ -217,6 +217,7 @@ class WaitingPool(_Waiting, redis.ConnectionPool):
             is_fresh = time.monotonic() - connection.idle_since < self._fresh_s
             if connection.is_connected and (is_fresh or not connection.can_read()):
                 return connection
+            connection.disconnect()
         except (redis.ConnectionError, redis.TimeoutError, OSError):
             connection.disconnect()
         except BaseException:
@@ -224,7 +225,7 @@ class WaitingPool(_Waiting, redis.ConnectionPool):
             connection.disconnect()
             self.push_idle(connection)
             raise
-        # Closed by the server, or never connected: `get_connection` connects it.
+        # Closed by the server, which redis-py 8.0 would not see, or never connected: `get_connection` connects it.
         self.push_idle(connection)
         return None
 
@@ -269,7 +270,6 @@ class AsyncWaitingPool(_AsyncWaiting, redis.asyncio.ConnectionPool):
                 return connection
         except (redis.ConnectionError, redis.TimeoutError, OSError):
             await connection.disconnect(nowait=True)
-        # Closed by the server, or never connected: `get_connection` connects it.
         await self.push_idle(connection)
         return None
 
