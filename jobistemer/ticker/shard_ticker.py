@@ -225,7 +225,7 @@ class ShardTicker:
             self._sleep_until_due()
         self.process_due()
         # In a moment in which nothing is due: at the instant itself, bytes that lie ready are sent.
-        if not self.upcoming.calm_s(self._clock):
+        if not self.upcoming.put_off_s(self._clock):
             self.upcoming.prepare_claims(self._database.keys)
         words = listener.wait(self._seconds_to_sleep())
         if "job" in words:
@@ -266,15 +266,15 @@ class ShardTicker:
         # Not in the last moments before an instant, since a look at thousands of jobs takes a while, and not right
         # after it. One that has proved wrong does not wait.
         is_near = next_ms is not None and 0 < self._clock.seconds_until(next_ms) < CLEAR_S
-        return overdue_s >= 0 and not (overdue_s < MAX_PUT_OFF_S and (is_near or self.upcoming.calm_s(self._clock)))
+        return overdue_s >= 0 and not (overdue_s < MAX_PUT_OFF_S and (is_near or self.upcoming.put_off_s(self._clock)))
 
     def _seconds_to_sleep(self) -> float:
-        calm_s = self.upcoming.calm_s(self._clock)
-        if self.upcoming.has_unprepared and not calm_s:
+        put_off_s = self.upcoming.put_off_s(self._clock)
+        if self.upcoming.has_unprepared and not put_off_s:
             return 0.0
         until_poll, instant = self._next_poll - time.monotonic(), self.next_ms()
-        if calm_s and not self.must_poll:
-            until_poll = calm_s
+        if put_off_s and not self.must_poll:
+            until_poll = put_off_s
         if instant is None:
             return max(0.0, until_poll)
         until_instant = self._clock.seconds_until(instant) - EARLY_S

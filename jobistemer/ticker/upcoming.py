@@ -133,8 +133,8 @@ class UpcomingJobs:
     """The jobs that are due within the horizon, by their due marks (ms), and the share of them that is fired first.
 
     patience_ms: how long the jobs of other tickers' shares are left to them at the least. claims_ahead: whether
-    instants are claimed a little before they are due. calm_until_ms: until when what can wait leaves the machine to the
-    workers.
+    instants are claimed a little before they are due. put_off_until_ms: until when what can wait is put off, for the
+    runs.
 
     The claims of an instant with thousands of jobs begin well before it. For as long after it, its runs need the
     processors and the server: what can wait, such as the claims of the next instants, waits.
@@ -154,7 +154,7 @@ class UpcomingJobs:
         # How many jobs of this share are due at each instant (one that is read anew counts again), and the last instant
         # that was tried ahead of its time.
         self._due_counts: dict[int, int] = {}
-        self._tried_ms = self.calm_until_ms = 0
+        self._tried_ms = self.put_off_until_ms = 0
 
     def find_unknown(self, marks: dict[str, int], now_ms: int) -> list[str]:
         """Return the jobs among `marks` (job id -> due mark) whose definition or due mark is not known here.
@@ -243,7 +243,7 @@ class UpcomingJobs:
         if not jobs or not due_ms - lead <= now_ms < due_ms > self._tried_ms:
             return []
         # Once: what is put back of this instant comes up when it is due.
-        self._tried_ms, self.calm_until_ms = due_ms, due_ms + lead
+        self._tried_ms, self.put_off_until_ms = due_ms, due_ms + lead
         ready: list[DueJob] = []
         others: list[tuple[int, str]] = []
         while self._heap and self._heap[0][0] == due_ms:
@@ -279,9 +279,9 @@ class UpcomingJobs:
         jobs = self._due_counts.get(first_ms) if self.claims_ahead and first_ms > self._tried_ms else None
         return first_ms - lead_ms(jobs, len(self.share.tickers)) if jobs else first_ms
 
-    def calm_s(self, clock: Clock) -> float:
-        """Return for how many seconds what can wait has to wait yet; 0 when the workers need no calm."""
-        left_s = clock.seconds_until(self.calm_until_ms)
+    def put_off_s(self, clock: Clock) -> float:
+        """Return for how many seconds what can wait is put off yet; 0 when it is not."""
+        left_s = clock.seconds_until(self.put_off_until_ms)
         # When the clock has stepped back it is longer than it can be.
         return left_s if 0 < left_s <= 2 * MAX_LEAD_MS / 1000 else 0.0
 

@@ -137,9 +137,9 @@ def test_what_can_wait_waits_until_the_runs_of_a_large_instant_have_begun(timeli
         lambda *args: (builds.extend([timeline.steady] if args[0].has_unprepared else []), prepare(*args)),
     )
     looks, one = full_looks()
-    calm = [at for at in looks + builds if MINUTE - 0.26 < at < MINUTE + 0.253]
-    assert calm == []
-    # Both go on at once when the calm is over, and the ticker did not go round and round meanwhile.
+    inside = [at for at in looks + builds if MINUTE - 0.26 < at < MINUTE + 0.253]
+    assert inside == []
+    # Both go on at once when that is over, and the ticker did not go round and round meanwhile.
     for each in (looks, builds):
         assert min(at for at in each if at > MINUTE) < MINUTE + 0.256
     assert not one.upcoming.has_unprepared

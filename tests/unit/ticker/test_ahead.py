@@ -89,20 +89,20 @@ def test_the_more_jobs_are_due_the_later_those_of_other_tickers_are_looked_at(mo
     assert len(upcoming.pop_due(DUE_MS + lead)) == 20 - mine
 
 
-def test_the_calm_lasts_as_long_after_an_instant_as_its_claims_began_before(upcoming):
+def test_what_can_wait_is_put_off_as_long_after_an_instant_as_its_claims_began_before(upcoming):
     add(upcoming, "a")
     clock = FrozenClock(DUE_MS - MIN_LEAD_MS)
-    assert upcoming.calm_s(clock) == 0
+    assert upcoming.put_off_s(clock) == 0
     upcoming.pop_ahead(clock.now_ms())
-    assert upcoming.calm_s(clock) == 2 * MIN_LEAD_MS / 1000
+    assert upcoming.put_off_s(clock) == 2 * MIN_LEAD_MS / 1000
     clock.advance(2 * MIN_LEAD_MS / 1000)
-    assert upcoming.calm_s(clock) == 0
+    assert upcoming.put_off_s(clock) == 0
 
 
-def test_a_clock_that_steps_back_does_not_make_the_calm_last(upcoming):
+def test_a_clock_that_steps_back_does_not_put_off_what_can_wait(upcoming):
     add(upcoming, "a")
     upcoming.pop_ahead(DUE_MS - MIN_LEAD_MS)
-    assert upcoming.calm_s(FrozenClock(DUE_MS - 3_600_000)) == 0
+    assert upcoming.put_off_s(FrozenClock(DUE_MS - 3_600_000)) == 0
 
 
 def test_without_claims_ahead_an_instant_comes_up_when_it_is_due(upcoming):
