@@ -81,10 +81,11 @@ class LogBuffer:
     def calls(self, keys: Keys, delivery: Delivery, expiry_ms: int) -> list[ScriptCall]:
         """Build the calls that bring the server up to date; with nothing new, one that sets the expiry."""
         with self._lock:
-            kept, lines = len(self._lines), list(self._lines)
+            # All of it under the lock: the handler may log meanwhile, and the lines would not fit their numbers.
+            kept = len(self._lines)
             first = max(self._acknowledged, self.written - kept)
+            waiting = list(self._lines)[kept - (self.written - first) :]
             progress = b"" if self._progress == self._progress_sent else self._progress
-        waiting = lines[kept - (self.written - first) :] if self.written > first else []
         parts = [
             waiting[at : at + attempt_log.MAX_LINES_PER_CALL]
             for at in range(0, len(waiting), attempt_log.MAX_LINES_PER_CALL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from jobistemer.core.errors import Misconfigured
@@ -72,6 +74,30 @@ def test_lines_that_were_sent_and_no_longer_fit_are_removed_with_the_next_call()
     lines, kept_now, _ = sent(buffer)
     assert lines == []
     assert kept_now < kept
+
+
+def test_lines_that_are_logged_while_the_calls_are_built_do_not_shift_the_numbers_of_the_others():
+    buffer = LogBuffer()
+    for number in range(500):
+        buffer.add(0, "info", str(number))
+    buffer.acknowledge(400, b"")
+
+    class LockThatIsTakenByTheHandler:
+        """A lock whose release lets the handler log 450 lines before its holder goes on."""
+
+        def __enter__(self):
+            pass
+
+        def __exit__(self, *_error):
+            buffer._lock = threading.Lock()
+            for number in range(500, 950):
+                buffer.add(0, "info", str(number))
+
+    buffer._lock = LockThatIsTakenByTheHandler()
+    (call,) = buffer.calls(KEYS, DELIVERY, 1000)
+    lines = [decode_line(line) for line in call.args[5:]]
+    assert call.args[2] == 400
+    assert [(line.n, line.text) for line in lines] == [(number, str(number)) for number in range(400, 500)]
 
 
 @pytest.mark.parametrize("number", [4_095, 16 * 1024**2 + 1])
