@@ -17,6 +17,7 @@ from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.actions import hand_back
 from jobistemer.store.calls import groups, streams
+from jobistemer.store.calls.returned_runs import Unstarted
 from jobistemer.store.clock import Clock
 from jobistemer.store.continuity import Continuity
 from jobistemer.store.database import Database
@@ -78,6 +79,7 @@ class StepWorker:
         self.shutdown = Shutdown()
         self.waiting: list[Attempt] = []
         self.early: list[Attempt] = []
+        self.unadmitted: list[Attempt] = []
         definitions = DefinitionCache()
         self.attempt_metrics = AttemptMetrics()
         effects, effects_of_lost = (
@@ -88,6 +90,7 @@ class StepWorker:
         self.reclaimer = Reclaimer(database, SECOND_LOOK_S, effects_of_lost, reconnect_s=0.0)
         handlers = {DEFAULT_REDUCER.name: DEFAULT_REDUCER, **apply_middleware(app.handlers, app.plugins)}
         self.fetcher = Fetcher(database, name, self.queue_order, self.prefetch, handlers, self.shutdown)
+        self.fetcher.keep_unadmitted = self.unadmitted.extend
         parts = WorkerParts(
             name,
             settings,
@@ -121,12 +124,23 @@ class StepWorker:
         """What was claimed ahead and is due now waits for a slot, as in a worker that has a thread for it."""
         fetched, self.early = self.early, []
         self.keep_early(fetched)
+        now_ms = self.database.clock.now_ms()
+        if due := [each for each in self.unadmitted if not is_early(each, now_ms)]:
+            # While the server is away they stay where they are, and are asked for again.
+            admitted = self.fetcher.admit(due)
+            self.unadmitted[:] = [each for each in self.unadmitted if each not in due]
+            self.prefetch.remove([each.key for each in due if each not in admitted])
+            self.waiting += admitted
 
     def give_early_back(self) -> None:
         """What a worker does that ends: another one may have it."""
-        hand_back.hand_back(self.database, [each.delivery for each in self.early], self.name)
-        self.prefetch.remove([each.key for each in self.early])
+        kept = [*self.early, *self.unadmitted]
+        hand_back.return_unstarted(
+            self.database, [Unstarted(each.delivery, each.limit_uses) for each in kept], self.name
+        )
+        self.prefetch.remove([each.key for each in kept])
         self.early.clear()
+        self.unadmitted.clear()
 
     def keep_early(self, attempts: list[Attempt]) -> None:
         now_ms = self.database.clock.now_ms()

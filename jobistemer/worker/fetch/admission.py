@@ -45,6 +45,17 @@ class Admission:
         self._free_unique_keys(attempts)
         return attempts
 
+    def load_limit_uses(self, attempts: list[Attempt]) -> None:
+        """Read which permits the attempts hold that come by the front of their queue. Raises NotConnected, ….
+
+        A run that has waited holds permits of the limits that it waited with, whatever its code says by now. They must
+        be known here, or no end would release them.
+        """
+        admitted = [each for each in attempts if is_front(each.delivery.stream)]
+        found = limits.read_uses(self._database, [each.delivery.message.run for each in admitted])
+        for attempt, uses in zip(admitted, found, strict=True):
+            attempt.limit_uses = attempt.limit_uses or uses
+
     def _drop_expired(self, attempts: list[Attempt], now_ms: int) -> list[Attempt]:
         # By server time: a worker whose own clock is ahead would drop runs that are in time.
         expired = [each for each in attempts if _has_expired(each.delivery, now_ms)]
@@ -64,7 +75,7 @@ class Admission:
         return [each for each in attempts if words.get(each, "FREE") == "FREE"]
 
     def _apply_limits(self, attempts: list[Attempt], now_ms: int) -> list[Attempt]:
-        self._load_limit_uses([each for each in attempts if is_front(each.delivery.stream)])
+        self.load_limit_uses(attempts)
         limited = [(each, uses) for each in attempts if each.handler.is_limited and (uses := _limit_uses(each))]
         calls = [limits.admit_run(self._database.keys, each.delivery, uses, now_ms) for each, uses in limited]
         replies = self._call_all(calls)
@@ -82,13 +93,6 @@ class Admission:
             # other end will let the next one in.
             limits.admit_waiting(self._database, dict.fromkeys(passed_over, 1))
         return [each for each in attempts if each not in refused] if refused else attempts
-
-    def _load_limit_uses(self, admitted: list[Attempt]) -> None:
-        # A run that waited holds permits of the limits that it waited with, whatever its code says by now. They must be
-        # known here, or no end would release them.
-        found = limits.read_uses(self._database, [each.delivery.message.run for each in admitted])
-        for attempt, uses in zip(admitted, found, strict=True):
-            attempt.limit_uses = attempt.limit_uses or uses
 
     def _free_unique_keys(self, attempts: list[Attempt]) -> None:
         locked = [each.delivery.message for each in attempts if each.delivery.message.unique_queued]

@@ -47,6 +47,7 @@ class Dispatcher:
         }
         self._returners = {each: Returner(each, parts, slots) for each in shards}
         self._early = {each: EarlyAttempts(each.clock, parts.prefetch, slots.put) for each in shards}
+        self._unadmitted = [self._keep_unadmitted(fetcher, each) for fetcher, each in self._fetchers.items()]
         self._empty_fetchers: set[Fetcher] = set()
         self._last_take_marker = object()
         self.threads: list[threading.Thread] = []
@@ -69,9 +70,20 @@ class Dispatcher:
         # get.
         waiting = [attempt for early in self._early.values() for attempt in early.take_unstarted()]
         waiting += [*self._slots.take_unstarted(), *self._attempts.take_preparing()]
+        # Last, since an admission may wait for a server that hangs. What it has let into slots goes with the next call.
+        waiting += [attempt for early in self._unadmitted for attempt in early.take_unstarted()]
         for database, returner in self._returners.items():
             returner.add(attempt for attempt in waiting if attempt.database is database)
             returner.return_added()
+
+    def _keep_unadmitted(self, fetcher: Fetcher, database: Database) -> EarlyAttempts:
+        """Return what keeps the runs that wait for their instant and then for their admission: apart from the others.
+
+        Those begin in time, also while the server does not answer.
+        """
+        kept = EarlyAttempts(database.clock, self._prefetch, self._slots.put, fetcher.admit)
+        fetcher.keep_unadmitted = kept.add
+        return kept
 
     def _start_fetching(self, fetcher: Fetcher, *, burst: bool) -> threading.Thread:
         step = partial(self._step, fetcher, burst=burst)
@@ -127,8 +139,8 @@ class Dispatcher:
 
     def _keep_early(self, database: Database, attempts: list[Attempt], now_ms: int) -> list[Attempt]:
         """Keep the attempts that are not due yet until they are; return the others."""
-        early = [attempt for attempt in attempts if is_early(attempt, now_ms)]
-        self._early[database].add(early)
+        if early := [attempt for attempt in attempts if is_early(attempt, now_ms)]:
+            self._early[database].add(early)
         return [attempt for attempt in attempts if not is_early(attempt, now_ms)]
 
     def _end_when_empty(self, fetcher: Fetcher, *, was_idle: bool) -> None:

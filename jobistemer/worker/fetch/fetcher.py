@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jobistemer.core.handlers.handler import Handler
@@ -25,7 +25,7 @@ from jobistemer.worker.attempts.buried import log_buried
 from jobistemer.worker.attempts.in_flight import Prefetch
 from jobistemer.worker.attempts.run_logger import log_extra
 from jobistemer.worker.fetch.admission import Admission
-from jobistemer.worker.fetch.early import MAX_EARLY_MS, is_early
+from jobistemer.worker.fetch.early import is_early
 
 FULL_PAUSE_S = 0.05
 """How long a full worker waits for a run to end before it looks for room again."""
@@ -98,6 +98,8 @@ class Fetcher:
         self._admission = Admission(database)
         self.pause_s = FULL_PAUSE_S
         """How long to wait for a run to end when no slot is free; set by who looks for runs that wait in vain."""
+        self.keep_unadmitted: Callable[[list[Attempt]], None] | None = None
+        """Keeps the attempts that need admission and are not due yet; set by who admits them then. None: no waiting."""
         self._must_reread = False
         self._next_reread = time.monotonic() + REREAD_INTERVAL_S
         self._place_count = 0
@@ -141,6 +143,10 @@ class Fetcher:
                 yield from self._read_waiting(places, room, block=block)
             self.found_nothing = not self._fetched_any
         self._must_reread = False
+
+    def admit(self, attempts: list[Attempt]) -> list[Attempt]:
+        """Return the attempts that may start now, as `Admission.admit` does. Raises NotConnected or ServerRefused."""
+        return self._admission.admit(attempts, self._queue_order.on_hold)
 
     def close(self) -> None:
         """Note that this worker reads here no more."""
@@ -248,10 +254,9 @@ class Fetcher:
         if free:
             self._prefetch.add([attempt.key for attempt in free])
             yield free
-        if to_admit:
-            # What it asks for, such as a permit of a rate, counts from the moment at which the run begins.
-            self._wait_until_due(to_admit)
-        if to_admit and (admitted := self._admission.admit(to_admit, self._queue_order.on_hold)):
+        if to_admit and self.keep_unadmitted is not None:
+            to_admit = self._keep_early(to_admit, self.keep_unadmitted)
+        if to_admit and (admitted := self.admit(to_admit)):
             self._prefetch.add([attempt.key for attempt in admitted])
             yield admitted
         for delivery, entry in unknown:
@@ -259,11 +264,18 @@ class Fetcher:
             fields = dict(entries).get(entry) if delivery is None else None
             self._return_unknown(stream, entry, delivery, fields)
 
-    def _wait_until_due(self, attempts: list[Attempt]) -> None:
-        clock = self._database.clock
-        early = [each.delivery.message.enqueued_at for each in attempts if is_early(each, clock.now_ms())]
-        if early:
-            self._shutdown.requested.wait(max(0.0, min(clock.seconds_until(max(early)), MAX_EARLY_MS / 1000)))
+    def _keep_early(self, attempts: list[Attempt], keep: Callable[[list[Attempt]], None]) -> list[Attempt]:
+        """Have those kept that are not due yet, and return the others.
+
+        What admission asks for, such as a permit of a rate, counts from the moment at which the run begins.
+        """
+        now_ms = self._database.clock.now_ms()
+        if early := [each for each in attempts if is_early(each, now_ms)]:
+            # Now, and not at the instant: they may be given back before it, with the permits that they hold.
+            self._admission.load_limit_uses(early)
+            self._prefetch.add([attempt.key for attempt in early])
+            keep(early)
+        return [each for each in attempts if not is_early(each, now_ms)]
 
     def _return_unknown(
         self, stream: bytes, entry: bytes, delivery: Delivery | None, fields: Mapping[bytes, bytes] | None

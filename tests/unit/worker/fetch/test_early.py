@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.worker.attempts.in_flight import Prefetch
 from jobistemer.worker.fetch import early as early_module
 from jobistemer.worker.fetch.early import MAX_EARLY_MS, EarlyAttempts, is_early
@@ -13,7 +14,7 @@ from tests.support.clocks import NOW, FrozenClock
 
 def attempt(name, due_ms, of_occurrence=True):
     message = SimpleNamespace(enqueued_at=due_ms, task_ref="ref" if of_occurrence else None)
-    return SimpleNamespace(name=name, delivery=SimpleNamespace(message=message))
+    return SimpleNamespace(name=name, key=name, delivery=SimpleNamespace(message=message))
 
 
 class Slots:
@@ -164,3 +165,58 @@ def test_what_is_not_due_takes_no_room_from_what_is():
     assert prefetch.capacity() == 0
     prefetch.count_early(-4)
     assert (prefetch.capacity(), prefetch.has_idle_slot) == (-1, False)
+
+
+def test_only_what_is_admitted_at_the_instant_begins_and_the_others_are_no_longer_held():
+    clock, asked = FrozenClock(), []
+    slots, prefetch = Slots(clock, 1), Prefetch(8)
+
+    def admit(attempts):
+        asked.extend(each.name for each in attempts)
+        return [each for each in attempts if each.name == "a"]
+
+    early = EarlyAttempts(clock, prefetch, slots.put, admit, most_s=60)
+    prefetch.add(["a", "b", "later"])
+    early.add([attempt("a", NOW + 100), attempt("b", NOW + 100), attempt("later", NOW + 900)])
+    clock.advance(0.1)
+    assert slots.all_put.wait(60)
+    assert (asked, list(slots.put_at), prefetch.entries()) == (["a", "b"], ["a"], {"a", "later"})
+    assert [each.name for each in early.take_unstarted()] == ["later"]
+
+
+@pytest.mark.parametrize("error", [NotConnected("away"), ServerRefused("OOM"), ValueError("a bug")])
+def test_what_could_not_be_admitted_is_asked_for_again_and_holds_up_no_other_instant(monkeypatch, caplog, error):
+    monkeypatch.setattr(early_module, "RETRY_S", 0.05)
+    clock, failures = FrozenClock(), [error, error]
+    slots = Slots(clock, 2)
+
+    def admit(attempts):
+        if attempts[0].name == "first" and failures:
+            raise failures.pop()
+        return attempts
+
+    early = EarlyAttempts(clock, Prefetch(8), slots.put, admit, most_s=60)
+    early.add([attempt("first", NOW), attempt("second", NOW + 1)])
+    clock.advance(0.001)
+    assert slots.all_put.wait(60)
+    assert list(slots.put_at) == ["second", "first"]
+    assert str(error) in caplog.text
+    assert early.take_unstarted() == []
+
+
+def test_what_could_not_be_admitted_is_given_back_by_a_worker_that_ends():
+    clock, refused = FrozenClock(), threading.Event()
+    prefetch = Prefetch(2)
+
+    def refuse(_attempts):
+        refused.set()
+        raise NotConnected("away")
+
+    early = EarlyAttempts(clock, prefetch, Slots(clock, 1).put, refuse)
+    given = [attempt("a", NOW), attempt("b", NOW)]
+    prefetch.add(["a", "b"])
+    early.add(given)
+    assert refused.wait(60)
+    assert early.take_unstarted() == given
+    assert prefetch.entries() == {"a", "b"}
+    assert prefetch._early == 0
