@@ -44,7 +44,7 @@ log = logging.getLogger("jobistemer.ticker")
 class DueJob:
     """One job that is due soon: its definition, the cursor to decide from, its due mark (ms), and the claim of that.
 
-    number: a number of the job that is the same for every ticker. is_mine: whether it belongs to the share of this one.
+    number: a number of the job that is the same for every ticker. is_mine: whether it belongs to this one's `share`.
     look_ms: when this ticker looks at the due mark, which is later than the mark for a job of another one's share.
     plain: whether its last claim was a plain one.
     on_time_ms: the lateness below which the due mark is decided as if there were none. is_prepared: whether `prepared`
@@ -63,6 +63,7 @@ class DueJob:
         "on_time_ms",
         "plain",
         "prepared",
+        "share",
         "since",
         "version",
     )
@@ -76,6 +77,7 @@ class DueJob:
         self.due_ms = self.look_ms = due_ms
         self.number = crc32(job_id.encode())
         self.on_time_ms = min(ON_TIME_MS, stored.job.grace_s * 1000)
+        self.share: Share | None = None
         self.is_mine = self.plain = True
         self.is_prepared = False
         self.prepared: OccurrenceClaim | None = None
@@ -204,7 +206,9 @@ class UpcomingJobs:
 
     def _assign(self, due_job: DueJob) -> None:
         """Wait for a job: for its due mark, or for the moment when its ticker has not decided it in time."""
-        due_job.is_mine = self.share.is_alone or self.share.owns(due_job.number)
+        if due_job.share is not self.share:
+            # Asked once for each division: this comes with every instant.
+            due_job.share, due_job.is_mine = self.share, self.share.is_alone or self.share.owns(due_job.number)
         # Those of other tickers are left: this one will mostly find them decided, and builds the few that it needs.
         if due_job.is_mine:
             due_job.look_ms = due_job.due_ms
