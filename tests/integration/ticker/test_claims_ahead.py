@@ -174,8 +174,57 @@ def test_a_run_under_a_rate_asks_for_its_permit_when_it_is_due(server_url, clock
     clock.advance(JUST_BEFORE)
     one.tick()
     assert worker.work() == 0
-    assert not [key for key in records(database) if key.startswith("held:")]
+    assert not [key for key in records(database) if key.startswith(("held:", "rate:"))]
     clock.advance(MIN_LEAD_MS / 1000)
     assert worker.work() == 1
-    assert [key for key in records(database) if key.startswith("held:")]
+    assert [key for key in records(database) if key.startswith("rate:")]
     assert (app.done, rows(database, definition)) == ([("report", MINUTE * 1000)], {1: "completed"})
+
+
+def beat(database, name, **status):
+    text = msgspec.json.encode({"host": "h", **status})
+    database.call(heartbeats.beat_worker(database.keys, name, database.clock.now_ms(), 30_000, 0, text))
+
+
+def test_nothing_is_claimed_ahead_while_a_worker_of_an_earlier_release_lives(database):
+    assert WorkersCheck(database).all_wait()
+    beat(database, "new", waits_until_due=True)
+    assert WorkersCheck(database).all_wait()
+    beat(database, "old")
+    assert not WorkersCheck(database).all_wait()
+
+
+def test_what_was_found_about_the_workers_counts_for_five_seconds(database, monkeypatch):
+    check = WorkersCheck(database)
+    assert check.all_wait()
+    beat(database, "old")
+    assert check.all_wait()
+    now = time.monotonic()
+    monkeypatch.setattr("time.monotonic", lambda: now + 5)
+    assert not check.all_wait()
+
+
+def test_a_worker_says_that_it_waits(app, database):
+    StepWorker(database, app).beat()
+    (found,) = list_workers([database])
+    assert found.waits_until_due
+
+
+def test_real_processes_claim_before_the_instant_and_begin_after_it(server_url):
+    app = empty_app(server_url)
+    database = shard_of(app)
+    begun: list[tuple[int, float]] = []
+
+    for number in range(30):
+
+        @app.job("* * * * * *", name=f"job-{number}", overlap="allow")
+        def handler() -> None:
+            seconds, micros = database.client.time()
+            begun.append((seconds, micros / 1000))
+
+    app.deploy()
+    with running_worker(app), running_ticker(app):
+        wait_until(lambda: len({second for second, _ in begun}) > 3, "three instants")
+    # By the time of the server itself: none in the last milliseconds of a second, where a claim ahead is made.
+    assert [ms for _, ms in begun if ms > 1000 - MIN_LEAD_MS - 5] == []
+    app.close()
