@@ -35,7 +35,7 @@ PREPARED_PER_PASS = 100
 MIN_LEAD_MS = 3
 """How much earlier the claims of an instant begin at the least, and at the most."""
 MAX_LEAD_MS = 350
-MS_PER_JOB = 0.05
+MS_PER_JOB = 0.08
 """How much earlier they begin for each job that is due at the instant, whichever ticker claims it."""
 
 log = logging.getLogger("jobistemer.ticker")
