@@ -20,6 +20,7 @@ from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt, AttemptTools, EntryKey, ToolsFactory
+from jobistemer.worker.attempts.early_count import EarlyCount
 from jobistemer.worker.attempts.long_attempts import LongAttempts
 
 PREFETCH_S = 0.05
@@ -58,7 +59,8 @@ class Prefetch:
         """The entries that were fetched and have not ended; changed by the methods of this class alone."""
         self._lock = threading.Lock()
         self._reserved = 0
-        self._early = 0
+        self.early = EarlyCount()
+        """Those of them that are not due yet."""
         self.blocked = 0
         """How many attempts stand still because another one blocks their event loop; written by the watching thread."""
         self.count_runs_left: Callable[[], int] | None = None
@@ -72,12 +74,12 @@ class Prefetch:
     @property
     def has_idle_slot(self) -> bool:
         """Return whether a slot has certainly nothing to do."""
-        return len(self.held) - self._early < self._concurrency + self.blocked
+        return len(self.held) - self.early.total < self._concurrency + self.blocked
 
-    def count_early(self, change: int) -> None:
-        """Note that so many of the entries that are held are not due yet; less than 0 for those that are now."""
-        with self._lock:
-            self._early += change
+    def full_streams(self) -> Collection[bytes]:
+        """Return the streams from which nothing is fetched now: what is not due yet is as much as may be kept."""
+        free = self._concurrency + self.blocked - self._count_long()
+        return self.early.by_stream if self.early.total >= self._ahead(free) else ()
 
     def entries(self) -> frozenset[EntryKey]:
         """Return the entries that were fetched and have not ended."""
@@ -104,8 +106,8 @@ class Prefetch:
         free = self._concurrency + self.blocked - long
         ahead_runs = free / max(self._seconds_per_run, 1e-6) * PREFETCH_S
         ahead = min(max(free, int(ahead_runs)), MAX_PREFETCH) if free > 0 else 0
-        # What is not due yet takes no room from what is, but it is no more either than can begin soon.
-        left = ahead - max(len(self.held) - long - self._early, self._early)
+        # What is not due yet takes no room from what is.
+        left = ahead - (len(self.held) - long - self.early.total)
         if self.count_runs_left is not None:
             left = min(left, self.count_runs_left() - len(self.held))
         return left - self._reserved
@@ -123,7 +125,7 @@ class Prefetch:
         long = self._count_long()
         free = self._concurrency + self.blocked - long
         allowed = 2 * self._ahead(free)
-        return allowed if len(self.held) - self._early - long > allowed + max(0, free) else None
+        return allowed if len(self.held) - self.early.total - long > allowed + max(0, free) else None
 
     def _ahead(self, free_slots: int) -> int:
         if free_slots <= 0:

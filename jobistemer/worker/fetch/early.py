@@ -93,12 +93,12 @@ class EarlyAttempts:
     def _keep(self, due_ms: int, attempts: list[Attempt], most_s: float) -> None:
         self._waiting.setdefault(due_ms, []).extend(attempts)
         self._kept_until.setdefault(due_ms, time.monotonic() + most_s)
-        self._prefetch.count_early(len(attempts))
+        self._prefetch.early.add([attempt.key for attempt in attempts])
 
     def _take(self, due_ms: int) -> list[Attempt]:
         attempts = self._waiting.pop(due_ms)
         del self._kept_until[due_ms]
-        self._prefetch.count_early(-len(attempts))
+        self._prefetch.early.remove([attempt.key for attempt in attempts])
         return attempts
 
     def _release(self, idle_s: float = IDLE_S) -> None:

@@ -29,6 +29,8 @@ from jobistemer.worker.fetch.early import is_early
 
 FULL_PAUSE_S = 0.05
 """How long a full worker waits for a run to end before it looks for room again."""
+EARLY_PAUSE_S = 0.005
+"""How long a worker that keeps enough runs until their instant waits before it looks for other ones again."""
 REREAD_INTERVAL_S = 30.0
 """A read that broke off may reach a server that hung only after this worker has looked for what it missed, so it looks
 again at times."""
@@ -135,12 +137,19 @@ class Fetcher:
                 # Nothing is known of a queue that is read for the first time, or again after a pause.
                 self._place_count = len(places)
                 self._reader.places_with_more.update(places)
+            full = (
+                [place_of_stream(each) for each in self._prefetch.full_streams()] if self._prefetch.early.total else ()
+            )
+            places = [each for each in places if each not in full] if full else places
             # In order only where there may be more than one read can take. Of empty queues the order means nothing, and
             # one read that waits for all of them costs the server least.
             if self._reader.places_with_more:
                 yield from self._read_in_order(places)
-            if not self.taken:
-                yield from self._read_waiting(places, room, block=block)
+            if places and not self.taken:
+                # Where there is more that begins at an instant, the wait must not be longer than until then.
+                yield from self._read_waiting(places, room, block=block and not full)
+            if full and not self.taken:
+                self._prefetch.wait(EARLY_PAUSE_S)
             self.found_nothing = not self._fetched_any
         self._must_reread = False
 

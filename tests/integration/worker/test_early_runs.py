@@ -11,7 +11,7 @@ from jobistemer.core.runs.message import TaskRef
 from jobistemer.store.actions import hand_back
 from jobistemer.store.calls import holds
 from jobistemer.store.calls.returned_runs import Unstarted
-from jobistemer.worker.fetch.early import EarlyAttempts
+from jobistemer.worker.fetch.early import EarlyAttempts, is_early
 from tests.integration.worker.test_fetching import Bench
 from tests.support.clocks import NOW
 from tests.support.lifecycle import enqueue
@@ -131,3 +131,32 @@ def test_permits_of_a_run_that_is_given_back_before_its_instant_stay_on_record(d
     other.step()
     (kept,) = early.take_unstarted()
     assert kept.limit_uses == uses
+
+
+def test_a_call_on_another_queue_does_not_wait_behind_what_is_kept(database):
+    # Given a worker with room for two that keeps as many runs as can begin soon, while more lie on their queue
+    bench = Bench(database, {"default": 0, "mail": 0}, room=2)
+    bench.fetcher._handlers["send"] = Handler("send", lambda: None, Options())
+    early = EarlyAttempts(database.clock, bench.prefetch, lambda _: None, most_s=60)
+    for number in range(20):
+        enqueue_early(database, f"run_{number:02}")
+
+    def step():
+        bench.taken.clear()
+        bench.step()
+        early.add([each for each in bench.taken if is_early(each, NOW)])
+        return [each.delivery.message.run for each in bench.taken]
+
+    kept = [run for _ in range(5) for run in step()]
+    assert kept == ["run_00", "run_01"]
+
+    # When a call comes to another queue
+    enqueue(database, "run_mail", queue="mail")
+
+    # Then it is taken at once, and at the instant the rest of the others
+    assert step() == ["run_mail"]
+    bench.prefetch.remove([bench.taken[0].key])
+    assert len(early.take_unstarted()) == 2
+    bench.prefetch.remove(list(bench.prefetch.entries()))
+    assert step() == ["run_02", "run_03"]
+    early.take_unstarted()

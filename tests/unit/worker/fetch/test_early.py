@@ -14,7 +14,7 @@ from tests.support.clocks import NOW, FrozenClock
 
 def attempt(name, due_ms, of_occurrence=True):
     message = SimpleNamespace(enqueued_at=due_ms, task_ref="ref" if of_occurrence else None)
-    return SimpleNamespace(name=name, key=name, delivery=SimpleNamespace(message=message))
+    return SimpleNamespace(name=name, key=(b"s", name), delivery=SimpleNamespace(message=message))
 
 
 class Slots:
@@ -153,18 +153,33 @@ def test_without_a_thread_the_fetching_one_waits_itself(monkeypatch, caplog):
 
 def test_what_is_not_due_takes_no_room_from_what_is():
     prefetch = Prefetch(4)
-    prefetch.add([(b"s", b"%d" % number) for number in range(3)])
+    early = [(b"s", b"%d" % number) for number in range(3)]
+    prefetch.add(early)
     assert prefetch.capacity() == 1
-    prefetch.count_early(3)
-    assert (prefetch.capacity(), prefetch.has_idle_slot) == (1, True)
+    prefetch.early.add(early)
+    assert (prefetch.capacity(), prefetch.has_idle_slot) == (4, True)
     prefetch.add([(b"s", b"ready")])
-    assert prefetch.capacity() == 1
-    # And it is no more than can begin soon, either.
-    prefetch.add([(b"s", b"early")])
-    prefetch.count_early(1)
-    assert prefetch.capacity() == 0
-    prefetch.count_early(-4)
-    assert (prefetch.capacity(), prefetch.has_idle_slot) == (-1, False)
+    assert prefetch.capacity() == 3
+    prefetch.early.remove(early)
+    assert (prefetch.capacity(), prefetch.has_idle_slot) == (0, False)
+
+
+def test_no_more_is_kept_than_can_begin_soon_and_other_streams_are_read_on():
+    prefetch, long = Prefetch(4, lambda: long[0]), [0]
+    kept = [(b"s", b"%d" % number) for number in range(4)]
+    prefetch.add(kept)
+    prefetch.early.add(kept[:3])
+    assert list(prefetch.full_streams()) == []
+    prefetch.early.add(kept[3:])
+    assert list(prefetch.full_streams()) == [b"s"]
+    assert prefetch.capacity() == 4
+    # With all slots busy for long, nothing more is kept at all.
+    prefetch.early.remove(kept[1:])
+    assert list(prefetch.full_streams()) == []
+    long[0] = 4
+    assert list(prefetch.full_streams()) == [b"s"]
+    prefetch.early.remove(kept[:1])
+    assert (list(prefetch.full_streams()), prefetch.early.total) == ([], 0)
 
 
 def test_only_what_is_admitted_at_the_instant_begins_and_the_others_are_no_longer_held():
@@ -176,11 +191,11 @@ def test_only_what_is_admitted_at_the_instant_begins_and_the_others_are_no_longe
         return [each for each in attempts if each.name == "a"]
 
     early = EarlyAttempts(clock, prefetch, slots.put, admit, most_s=60)
-    prefetch.add(["a", "b", "later"])
+    prefetch.add([(b"s", name) for name in ("a", "b", "later")])
     early.add([attempt("a", NOW + 100), attempt("b", NOW + 100), attempt("later", NOW + 900)])
     clock.advance(0.1)
     assert slots.all_put.wait(60)
-    assert (asked, list(slots.put_at), prefetch.entries()) == (["a", "b"], ["a"], {"a", "later"})
+    assert (asked, list(slots.put_at), {name for _, name in prefetch.entries()}) == (["a", "b"], ["a"], {"a", "later"})
     assert [each.name for each in early.take_unstarted()] == ["later"]
 
 
@@ -214,9 +229,9 @@ def test_what_could_not_be_admitted_is_given_back_by_a_worker_that_ends():
 
     early = EarlyAttempts(clock, prefetch, Slots(clock, 1).put, refuse)
     given = [attempt("a", NOW), attempt("b", NOW)]
-    prefetch.add(["a", "b"])
+    prefetch.add([each.key for each in given])
     early.add(given)
     assert refused.wait(60)
     assert early.take_unstarted() == given
-    assert prefetch.entries() == {"a", "b"}
-    assert prefetch._early == 0
+    assert prefetch.entries() == {each.key for each in given}
+    assert prefetch.early.total == 0
