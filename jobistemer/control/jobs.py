@@ -32,6 +32,8 @@ from jobistemer.store.quarantine import find_wrong_types
 from jobistemer.store.reads.jobs import has_live_occurrence, list_job_changes
 
 MAX_LISTED_INSTANTS = 100_000
+MAX_PASSES = 50
+"""How often `resume` decides a thousand instants of a pause, before it says that a ticker should."""
 FASTEST = 1_000.0
 """The highest `catch_up_per_s`."""
 _JOB_ID = re.compile(r"job_[0-9a-f]{40}")
@@ -60,7 +62,10 @@ class JobControl(JobDefinitions):
         self._record("pause job", name, detail)
 
     def resume(self, name: str) -> None:
-        """End the pause of a job: its next instant fires, those of the pause do not. Raises UnknownJob."""
+        """End the pause of a job: its next instant fires, those of the pause do not.
+
+        Raises UnknownJob, or Conflict when no ticker has decided tens of thousands of them: the job stays paused.
+        """
         database = self._database(name)
         now_ms = database.read_clock()
         _skip_undecided(database, name, now_ms)
@@ -216,12 +221,21 @@ def _is_paused(stored: StoredJob, now_ms: int) -> bool:
 
 
 def _skip_undecided(database: Database, name: str, now_ms: int) -> None:
-    """Record the instants of a pause that no ticker has decided yet as skipped; after it they would count as missed."""
-    stored = jobs.find_job_or_reason(database, name)
-    if isinstance(stored, StoredJob) and _is_paused(stored, now_ms):
+    """Record the instants of a pause that no ticker has decided yet as skipped; after it they would count as missed.
+
+    Raises Conflict when there are more than MAX_PASSES times those that one pass decides: the job stays paused.
+    """
+    for _ in range(MAX_PASSES):
+        stored = jobs.find_job_or_reason(database, name)
+        if not isinstance(stored, StoredJob) or not _is_paused(stored, now_ms):
+            return
         # Nothing fires, so nothing has to be paced.
         unpaced = msgspec.structs.replace(stored.job, catch_up_per_s=FASTEST)
-        decide_backlog(database, stored._replace(job=unpaced), now_ms)
+        if decide_backlog(database, stored._replace(job=unpaced), now_ms):
+            return
+    raise Conflict(
+        f"job {name!r} has instants of its pause that no ticker has decided; run one, and resume the job then"
+    )
 
 
 def _remove_unreadable(namespace: Namespace, name: str, by: str) -> bool:

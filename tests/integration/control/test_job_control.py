@@ -1,12 +1,14 @@
 """Job control: what is refused, who did what, and that it is kept."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from jobistemer import Cron, Once
+from jobistemer.control import jobs as jobs_module
 from jobistemer.control.jobs import JobControl
-from jobistemer.core.errors import InvalidInput, UnknownJob
+from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob
 from tests.support.clocks import NOW
 from tests.support.step_system import build_ticker, open_app, read_occurrences
 
@@ -106,6 +108,38 @@ def test_an_instant_of_a_pause_that_no_ticker_has_decided_before_its_end_does_no
     rows = read_occurrences(database, app.declarations["report"].build())
     assert [str(each.state) for each in rows] == [*becomes, "pending"]
     assert rows[29].reason == "paused by ana: release"
+
+
+def paused_for(server_url, clock, seconds):
+    app = open_app(server_url, clock)
+
+    @app.job("* * * * * *", overlap="allow", recovery="execute_all", history_s=86_400)
+    def report() -> None: ...
+
+    app.deploy()
+    app.control.pause("report")
+    clock.advance(seconds)
+    return app
+
+
+def test_resume_decides_all_instants_of_a_long_pause(server_url, clock, database):
+    app = paused_for(server_url, clock, 2_500)
+    app.control.resume("report")
+    clock.advance(1)
+    build_ticker(database).tick()
+    rows = read_occurrences(database, app.declarations["report"].build())
+    assert Counter(str(each.state) for each in rows) == {"skipped": 2_500, "pending": 1}
+
+
+def test_a_pause_with_more_instants_than_resume_decides_goes_on(server_url, clock, database, monkeypatch):
+    monkeypatch.setattr(jobs_module, "MAX_PASSES", 1)
+    app = paused_for(server_url, clock, 1_500)
+    with pytest.raises(Conflict, match="'report' has instants of its pause that no ticker has decided; run one"):
+        app.control.resume("report")
+    assert app.control.find("report").paused
+    # What was done is not done again.
+    app.control.resume("report")
+    assert not app.control.find("report").paused
 
 
 def test_what_nobody_registered_cannot_be_paused_resumed_triggered_or_removed(ana):
