@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.runtime.log_limit import log_limited
@@ -68,11 +68,12 @@ class EarlyAttempts:
         self._kept_until: dict[int, float] = {}
         self._has_thread = self._is_over = False
 
-    def add(self, attempts: Iterable[Attempt]) -> None:
+    def add(self, attempts: Collection[Attempt]) -> None:
         """Keep attempts, each until its instant. They count as held."""
         with self._changed:
             for attempt in attempts:
                 self._keep(attempt.delivery.message.enqueued_at, [attempt], self._most_s)
+            self._prefetch.early.add([attempt.key for attempt in attempts])
             self._changed.notify()
             starts_thread, self._has_thread, self._is_over = not self._has_thread, True, False
         if starts_thread:
@@ -93,7 +94,6 @@ class EarlyAttempts:
     def _keep(self, due_ms: int, attempts: list[Attempt], most_s: float) -> None:
         self._waiting.setdefault(due_ms, []).extend(attempts)
         self._kept_until.setdefault(due_ms, time.monotonic() + most_s)
-        self._prefetch.early.add([attempt.key for attempt in attempts])
 
     def _take(self, due_ms: int) -> list[Attempt]:
         attempts = self._waiting.pop(due_ms)
@@ -131,6 +131,7 @@ class EarlyAttempts:
         if admitted is None:
             # By another key than their instant, so that those of the next one do not wait for them.
             self._keep(self._clock.now_ms() + int(RETRY_S * 1000), attempts, RETRY_S)
+            self._prefetch.early.add([attempt.key for attempt in attempts])
             return
         if len(admitted) < len(attempts):
             begins = {attempt.key for attempt in admitted}

@@ -137,10 +137,9 @@ class Fetcher:
                 # Nothing is known of a queue that is read for the first time, or again after a pause.
                 self._place_count = len(places)
                 self._reader.places_with_more.update(places)
-            full = (
-                [place_of_stream(each) for each in self._prefetch.full_streams()] if self._prefetch.early.total else ()
-            )
-            places = [each for each in places if each not in full] if full else places
+            full = self._prefetch.full_streams() if self._prefetch.early.total else ()
+            if full:
+                places = [each for each in places if self._database.keys.stream(each).encode() not in full]
             # In order only where there may be more than one read can take. Of empty queues the order means nothing, and
             # one read that waits for all of them costs the server least.
             if self._reader.places_with_more:
